@@ -1,0 +1,33 @@
+"""The three inputs of an encoder, as a list or as a dict, and outputs of the same kind."""
+
+INPUT_NAMES = ("input_word_ids", "input_mask", "segment_ids")
+
+
+def three_inputs(inputs):
+    """Returns (input_word_ids, input_mask, segment_ids), each int [B, S], from a list of three or from a dict.
+
+    A dict may say `input_type_ids` for `segment_ids`, as later hub models do.
+
+    Raises:
+      ValueError: not three tensors, or a dict with other names.
+    """
+    if isinstance(inputs, dict):
+        given = {"segment_ids" if name == "input_type_ids" else name: value for name, value in inputs.items()}
+        if set(given) != set(INPUT_NAMES):
+            raise ValueError(
+                f"the dict of inputs has the names {sorted(inputs)}; expected {list(INPUT_NAMES)} "
+                "(input_type_ids is accepted for segment_ids)"
+            )
+        return tuple(given[name] for name in INPUT_NAMES)
+    if not isinstance(inputs, (list, tuple)) or len(inputs) != 3:
+        found = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else type(inputs).__name__
+        raise ValueError(f"an encoder takes a list of three inputs {list(INPUT_NAMES)} or a dict of them; found {found}")
+    return tuple(inputs)
+
+
+def outputs_like(inputs, pooled_output, sequence_output, **more):
+    """Returns the pair (pooled_output, sequence_output) for a list of inputs, and a dict that holds `more` for a dict."""
+    if isinstance(inputs, dict):
+        more = {name: value for name, value in more.items() if value is not None}
+        return {"pooled_output": pooled_output, "sequence_output": sequence_output, **more}
+    return pooled_output, sequence_output
