@@ -16,7 +16,9 @@ class SelfAttention(keras.layers.Layer):
     def __init__(self, hidden_size, num_attention_heads, dropout=0.1, initializer_range=0.02, **kwargs):
         super().__init__(**kwargs)
         if hidden_size % num_attention_heads:
-            raise ValueError(f"hidden_size {hidden_size} is not a multiple of num_attention_heads {num_attention_heads}")
+            raise ValueError(
+                f"hidden_size {hidden_size} is not a multiple of num_attention_heads {num_attention_heads}"
+            )
         self.hidden_size = hidden_size
         self.num_heads = num_attention_heads
         self.head_size = hidden_size // num_attention_heads
@@ -54,6 +56,6 @@ class SelfAttention(keras.layers.Layer):
 
 
 def mask_to_bias(mask):
-    """int mask [B, S] or [B, S, S] -> float32 [B, 1, 1 or S, S] that is added to scores: 0 where the mask is 1, else -1e9."""
+    """int mask [B, S] or [B, S, S] -> float32 [B, 1, 1 or S, S] to add to scores: 0 where it is 1, else -1e9."""
     mask = mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
     return (ops.cast(mask, "float32") - 1.0) * 1e9

@@ -21,12 +21,14 @@ def three_inputs(inputs):
         return tuple(given[name] for name in INPUT_NAMES)
     if not isinstance(inputs, (list, tuple)) or len(inputs) != 3:
         found = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else type(inputs).__name__
-        raise ValueError(f"an encoder takes a list of three inputs {list(INPUT_NAMES)} or a dict of them; found {found}")
+        raise ValueError(
+            f"an encoder takes a list of three inputs {list(INPUT_NAMES)} or a dict of them; found {found}"
+        )
     return tuple(inputs)
 
 
 def outputs_like(inputs, pooled_output, sequence_output, **more):
-    """Returns the pair (pooled_output, sequence_output) for a list of inputs, and a dict that holds `more` for a dict."""
+    """Returns the pair (pooled_output, sequence_output) for a list of inputs; for a dict, a dict with `more` in it."""
     if isinstance(inputs, dict):
         more = {name: value for name, value in more.items() if value is not None}
         return {"pooled_output": pooled_output, "sequence_output": sequence_output, **more}

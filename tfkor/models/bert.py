@@ -153,7 +153,9 @@ class Bert(keras.Model):
             inputs,
             pooled_output=spec((batch, config.hidden_size)),
             sequence_output=spec(sequence),
-            hidden_states=[spec(sequence) for _ in range(config.num_hidden_layers + 1)] if self.output_hidden_states else None,
+            hidden_states=[spec(sequence) for _ in range(config.num_hidden_layers + 1)]
+            if self.output_hidden_states
+            else None,
             attentions=[spec(attention) for _ in self.blocks] if self.output_attentions else None,
         )
 

@@ -1,0 +1,180 @@
+"""Rows of different lengths -> batches of a few static shapes: each shape compiles once, and little is padding."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from tfkor.data.text_data import DataError
+
+
+class Buckets(NamedTuple):
+    """The shapes of batches: rows of a length up to `boundaries[i]` go into batches [batch_sizes[i], boundaries[i]]."""
+
+    boundaries: tuple
+    batch_sizes: tuple
+
+    @classmethod
+    def of(cls, boundaries, batch_size=None, tokens_per_batch=None):
+        """The same number of rows in every batch, or about the same number of tokens (padding included).
+
+        Example:
+          Buckets.of([8, 16, 64], batch_size=32)            # 32 x 8, 32 x 16, 32 x 64
+          Buckets.of([8, 16, 64], tokens_per_batch=1024)    # 128 x 8, 64 x 16, 16 x 64
+        """
+        boundaries = tuple(int(boundary) for boundary in boundaries)
+        if not boundaries or boundaries[0] < 1 or any(a >= b for a, b in pairwise(boundaries)):
+            raise ValueError(f"boundaries={boundaries}; expected lengths of 1 or more that rise")
+        if (batch_size is None) == (tokens_per_batch is None):
+            raise ValueError(f"batch_size={batch_size}, tokens_per_batch={tokens_per_batch}; expected one of the two")
+        if (batch_size or tokens_per_batch) < 1:
+            raise ValueError(f"batch_size={batch_size}, tokens_per_batch={tokens_per_batch}; expected 1 or more")
+        sizes = [batch_size or max(1, tokens_per_batch // boundary) for boundary in boundaries]
+        return cls(boundaries, tuple(sizes))
+
+    @property
+    def shapes(self):
+        """[(B, S), ...], all the shapes that batches can have."""
+        return list(zip(self.batch_sizes, self.boundaries, strict=True))
+
+
+def choose_boundaries(lengths, max_buckets=8, max_length=None, multiple_of=1):
+    """Boundaries of at most `max_buckets` buckets that leave the least padding on rows of these lengths.
+
+    The last boundary is `max_length` (default: the longest row, rounded up), so that a row of another split that was
+    cut at `max_length` fits too; the others are multiples of `multiple_of`. Exact: dynamic programming over the
+    histogram of lengths. Rows longer than `max_length` are counted as cut.
+    """
+    lengths = np.asarray(lengths, np.int64)
+    if len(lengths) == 0 or max_buckets < 1 or multiple_of < 1 or (max_length is not None and max_length < 1):
+        raise ValueError(
+            f"{len(lengths)} lengths, max_buckets={max_buckets}, max_length={max_length}, multiple_of={multiple_of}; "
+            "expected 1 or more of each"
+        )
+    top = int(max_length or max(1, -(-lengths.max() // multiple_of) * multiple_of))
+    ends = np.unique(np.append(np.arange(0, top, multiple_of), top))  # [E], from 0, which stands for "no bucket yet"
+    rows = np.cumsum(np.bincount(np.minimum(lengths, top), minlength=top + 1))[ends]  # rows no longer than each end
+    rows[0] = 0  # empty rows go into the first bucket
+    tokens = ends * (rows - rows[:, None]).astype(float)  # [E, E]: in a bucket from one end to another
+    tokens[np.tril_indices(len(ends))] = np.inf
+    tokens[0, 0] = 0
+    least, steps = tokens[0], []
+    for _ in range(max_buckets - 1):
+        total = least[:, None] + tokens
+        steps.append(total.argmin(axis=0))
+        least = total.min(axis=0)
+    end, boundaries = len(ends) - 1, [top]
+    for step in reversed(steps):
+        end = step[end]
+        boundaries.append(int(ends[end]))
+    return sorted(set(boundaries) - {0})
+
+
+class Batches:
+    """Rows of token ids as dicts of arrays in the shapes of `buckets`, shuffled anew in each epoch.
+
+    `ids` and `segments` have `.values` [N] and `.row_splits` [rows + 1] (tfkor.text.Ragged). A batch holds int32 [B, S]
+    input_word_ids, input_mask and segment_ids, padded with 0, `labels` if given, and float32 [B] sample_weight. The
+    last batch of a bucket is filled up by repeating its first row with the weight 0: every row counts once in an epoch.
+
+    Example:
+      buckets = Buckets.of(choose_boundaries(np.diff(ids.row_splits), max_length=128), batch_size=32)
+      batches = Batches(ids, segments, labels, buckets=buckets, seed=1)
+      for epoch in range(3):
+          for batch in batches.epoch(epoch): ...
+
+    Args:
+      labels: numbers [rows] or [rows, classes] (see label_array); ints become int32, others float32.
+      weights: the weight of each row [rows], 1 by default.
+
+    Raises:
+      DataError: no rows, a row longer than the last boundary, labels or weights of another length.
+    """
+
+    def __init__(self, ids, segments=None, labels=None, weights=None, *, buckets, seed=0):
+        splits = np.asarray(ids.row_splits, np.int64)
+        lengths = np.diff(splits)
+        if segments is not None and not np.array_equal(splits, segments.row_splits):
+            raise DataError("ids and segments have different row_splits; expected a segment id for each token id")
+        weights = np.ones(len(lengths)) if weights is None else np.asarray(weights)
+        labels = None if labels is None else _numbers(labels)
+        for name, column in (("labels", labels), ("weights", weights)):
+            if column is not None and len(column) != len(lengths):
+                raise DataError(f"{len(lengths)} rows of ids but {len(column)} {name}; expected one for each row")
+        if len(lengths) == 0:
+            raise DataError("no rows to make batches of; expected one or more")
+        if lengths.max() > buckets.boundaries[-1]:
+            row = int(lengths.argmax())
+            raise DataError(
+                f"row {row} has {lengths[row]} ids, the longest bucket takes {buckets.boundaries[-1]}; "
+                "truncate when tokenizing (max_length) or add a longer boundary"
+            )
+        self.buckets, self.seed, self.num_rows = buckets, seed, len(lengths)
+        self._parts = []
+        bucket_of = np.searchsorted(buckets.boundaries, lengths)
+        for bucket, (size, boundary) in enumerate(buckets.shapes):
+            rows = np.flatnonzero(bucket_of == bucket)
+            part = {"input_word_ids": _pad(ids.values, splits[rows], lengths[rows], boundary)}
+            part["input_mask"] = _pad(None, splits[rows], lengths[rows], boundary)
+            part["segment_ids"] = (
+                np.zeros_like(part["input_mask"])
+                if segments is None
+                else _pad(segments.values, splits[rows], lengths[rows], boundary)
+            )
+            if labels is not None:
+                part["labels"] = labels[rows]
+            part["sample_weight"] = weights[rows].astype(np.float32)
+            self._parts.append((size, rows, part))
+        computed = sum(-(-len(rows) // size) * part["input_mask"][:1].size * size for size, rows, part in self._parts)
+        self.padding = 1 - int(lengths.sum()) / computed
+
+    def __len__(self):
+        """Batches in an epoch."""
+        return sum(-(-len(rows) // size) for size, rows, _ in self._parts)
+
+    def epoch(self, epoch):
+        """The batches of epoch number `epoch` in random order; the same ones for the same (seed, epoch)."""
+        random = np.random.default_rng([self.seed, epoch])
+        plan = [step for part in range(len(self._parts)) for step in self._steps(part, random)]
+        for i in random.permutation(len(plan)):
+            yield self._batch(*plan[i])
+
+    def in_order(self):
+        """(rows, batch) of each batch without shuffling, bucket after bucket, for prediction.
+
+        `rows` are the indices of the batch's first len(rows) rows; what follows fills the batch up:
+        `outputs[rows] = predict(batch)[: len(rows)]` puts predictions back into the order of the input.
+        """
+        for part, (_, rows, _) in enumerate(self._parts):
+            for _, chosen in self._steps(part):
+                yield rows[chosen], self._batch(part, chosen)
+
+    def _steps(self, part, random=None):
+        size, rows, _ = self._parts[part]
+        order = np.arange(len(rows)) if random is None else random.permutation(len(rows))
+        return [(part, order[start : start + size]) for start in range(0, len(rows), size)]
+
+    def _batch(self, part, chosen):
+        size, _, arrays = self._parts[part]
+        filled = np.append(chosen, np.repeat(chosen[:1], size - len(chosen)))
+        batch = {name: array[filled] for name, array in arrays.items()}
+        batch["sample_weight"][len(chosen) :] = 0
+        return batch
+
+
+def _pad(values, starts, lengths, width):
+    """int32 [rows, width]: `values` from each start on, padded with 0; ones where values is None."""
+    columns = np.arange(width)
+    inside = columns < lengths[:, None]
+    if values is None:
+        return inside.astype(np.int32)
+    padded = np.zeros(inside.shape, np.int32)
+    padded[inside] = values[(starts[:, None] + columns)[inside]]
+    return padded
+
+
+def _numbers(labels):
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biuf":
+        raise DataError(f"labels of the type {labels.dtype}; expected numbers: see tfkor.data.label_array")
+    return labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)

@@ -1,0 +1,78 @@
+"""Nothing half written: files and folders are made under a temporary name beside their place, then renamed."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def new_folder(path, overwrite=False):
+    """Yields a new temporary folder that becomes `path` if the block ends well, and is removed if it doesn't.
+
+    Raises:
+      FileExistsError: there is something at `path` and `overwrite` is False.
+      PermissionError: nothing can be written there.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already; expected a new folder: name another one, or say overwrite")
+    temporary = Path(_beside(path, lambda parent: tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=parent)))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        old = temporary.with_name(temporary.name + "-old")
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+        _remove(old)
+    finally:
+        _remove(temporary)
+
+
+@contextlib.contextmanager
+def new_file(path):
+    """Yields a temporary path that becomes `path`, replacing what is there, if the block ends well.
+
+    Raises:
+      PermissionError: nothing can be written there.
+    """
+    path = Path(path)
+
+    def make(parent):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", suffix=path.suffix, dir=parent)
+        os.close(handle)
+        return name
+
+    temporary = Path(_beside(path, make))
+    temporary.chmod(0o644)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        _remove(temporary)
+
+
+def write_json(path, value):
+    """Writes `value` as indented UTF-8 JSON, whole or not at all."""
+    with new_file(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _beside(path, make):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return make(path.parent)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise PermissionError(
+            f"can't write {path}: {error.strerror} ({path.parent}); name a folder that you may write to"
+        ) from error
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

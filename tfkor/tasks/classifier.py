@@ -1,0 +1,385 @@
+"""Classification and regression of one text or a pair of texts, on any encoder (Devlin et al. 2019, section 4.1)."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+import tfkor
+from tfkor import data as tfkor_data
+from tfkor.files import new_folder, write_json
+from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.pooling import POOLINGS
+from tfkor.tasks import metrics
+from tfkor.training import InferenceStep, TrainStep, build_optimizer, fit_epochs
+
+LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
+MONITORS = {"softmax": "accuracy", "sigmoid": "micro_f1", "linear": "spearman"}
+
+
+class TextClassifier:
+    """Dropout and a dense layer on the pooled output of an encoder, with raw text in and label names out.
+
+        classifier = TextClassifier(encoder, num_classes=176, dropout=0.2, tokenizer=tokenizer)
+        classifier.fit(texts, labels, validation=(dev_texts, dev_labels))
+        classifier.predict(["내 통장에 얼마 있어?"])          # ["bank.balance_check"]
+        classifier.save("runs/intents")
+
+    Args:
+      encoder: a model of tfkor; three int inputs [B, S] -> (pooled_output [B, H], sequence_output [B, S, H]).
+      num_classes: outputs C of the dense layer; None takes it from `labels` or from the labels that `fit` sees.
+      dropout: the share of the pooled output that is dropped in training.
+      pooling: "first" for the pooled output of the encoder, as BERT has it; "max" or "mean" of the sequence output over
+        the tokens, which learn faster where the encoder is not pretrained.
+      activation: "softmax" for one of C classes, "sigmoid" for any number of them, "linear" for a number (C = 1).
+      tokenizer: a tfkor.text.Tokenizer; needed by all that takes texts.
+      labels: names of the classes; None takes those that `fit` sees.
+      max_length: tokens of a row, [CLS] and [SEP] among them; longer texts are cut, with a warning in training.
+      pair: True where each row has a second text; `fit` sets it.
+
+    `model` is the functional Keras model from the three inputs to logits float32 [B, C].
+    """
+
+    def __init__(
+        self,
+        encoder,
+        num_classes=None,
+        dropout=0.2,
+        *,
+        pooling="first",
+        activation="softmax",
+        tokenizer=None,
+        labels=None,
+        max_length=128,
+        pair=False,
+    ):
+        if activation not in LABEL_TYPES:
+            raise ValueError(f"activation is {activation!r}; expected one of {list(LABEL_TYPES)}")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling is {pooling!r}; expected one of {list(POOLINGS)}")
+        if labels is not None and num_classes not in (None, len(labels)):
+            raise ValueError(
+                f"num_classes is {num_classes}, and there are {len(labels)} labels; expected the same number"
+            )
+        positions = encoder.config.max_position_embeddings
+        if max_length > positions:
+            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {positions}")
+        if tokenizer is not None and tokenizer.vocab_size > encoder.config.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, the encoder's vocab_size is "
+                f"{encoder.config.vocab_size}; expected an encoder with as many or more"
+            )
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.activation = activation
+        self.dropout = dropout
+        self.pooling = pooling
+        self.labels = None if labels is None else list(labels)
+        self.max_length = max_length
+        self.is_pair = pair
+        self.none_threshold = None
+        self.model = self.scores = None
+        if activation == "linear":
+            num_classes = 1
+        if num_classes or labels:
+            self.build(num_classes or len(labels))
+
+    def build(self, num_classes):
+        """Makes the head of `num_classes` outputs, and `model`."""
+        inputs = [keras.Input((None,), dtype="int32", name=name) for name in INPUT_NAMES]
+        self.head_dropout = keras.layers.Dropout(self.dropout, name="head_dropout")
+        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+        self.head = keras.layers.Dense(num_classes, kernel_initializer=initializer, dtype="float32", name="logits")
+        pooled_output, sequence_output = self.encoder(inputs)
+        if self.pooling != "first":
+            pooled_output = POOLINGS[self.pooling](sequence_output, inputs[1])
+        self.model = keras.Model(inputs, self.head(self.head_dropout(pooled_output)), name="text_classifier")
+        self.scores = InferenceStep(self.model, lambda batch: self.activate(self.logits(batch, training=False)))
+
+    @property
+    def num_classes(self):
+        return None if self.model is None else self.head.units
+
+    @property
+    def label_type(self):
+        """What a label is: "class" (a name), "multi_label" (a tuple of names) or "regression" (a number)."""
+        return LABEL_TYPES[self.activation]
+
+    def logits(self, batch, training):
+        """Dict of the three inputs [B, S] -> logits float32 [B, C], without computing what they don't need."""
+        inputs = [batch[name] for name in INPUT_NAMES]
+        if self.pooling == "first":
+            pooled = self.encoder.pooled(inputs, training=training)
+        else:
+            _, sequence_output = self.encoder(inputs, training=training)
+            pooled = POOLINGS[self.pooling](sequence_output, inputs[1])
+        return self.head(self.head_dropout(pooled, training=training))
+
+    def activate(self, logits):
+        """Logits [B, C] -> probabilities [B, C], or the numbers themselves for a regression."""
+        return {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "linear": lambda x: x}[self.activation](logits)
+
+    def loss(self, batch):
+        """The mean loss of a batch, weighted by its sample_weight, and no more figures."""
+        logits = self.logits(batch, training=True)
+        labels = batch["labels"]  # [B], or [B, C] for sigmoid
+        if self.activation == "softmax":
+            losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        elif self.activation == "sigmoid":
+            losses = ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
+        else:
+            losses = ops.square(logits[:, 0] - labels)
+        weight = batch["sample_weight"]
+        return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6), {}
+
+    def fit(
+        self,
+        texts,
+        labels=None,
+        pairs=None,
+        *,
+        validation=None,
+        epochs=10,
+        batch_size=32,
+        learning_rate=5e-5,
+        warmup=0.1,
+        weight_decay=0.01,
+        clip_norm=1.0,
+        class_weight=None,
+        token_dropout=0.0,
+        patience=3,
+        seed=0,
+        max_buckets=6,
+        jit_compile=None,
+        on_best=None,
+        log_dir=None,
+        **columns,
+    ):
+        """Trains on texts and labels, and keeps the weights of the epoch that is best on `validation`.
+
+        Args:
+          texts, labels, pairs: lists, NumPy arrays, pandas Series, a DataFrame (then `text_column="..."` and the like
+            name its columns), or TextData.
+          validation: TextData, a DataFrame, (texts, labels) or (texts, labels, pairs); None trains all the epochs.
+          class_weight: {label: weight}, or "balanced" for weights that make each class count the same.
+          token_dropout: the share of tokens that are replaced by [MASK] in training; helps where there is little data.
+          patience: epochs without a better validation figure after which training stops; None never stops early.
+          max_buckets: lengths that batches are padded to; each is compiled once.
+          jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
+
+        Ctrl-C ends the training and keeps the best weights so far. The same seed gives the same weights.
+
+        Returns:
+          A list with the figures of each epoch.
+
+        Raises:
+          DataError: labels that are missing, of one class, or in `validation` alone.
+        """
+        keras.utils.set_random_seed(seed)
+        train = self.text_data(texts, labels, pairs, **columns)
+        tfkor_data.check_trainable(train)
+        self.prepare(train)
+        if validation is not None:
+            parts = validation if isinstance(validation, tuple) else (validation,)
+            validation = self.text_data(*parts, **columns)
+            self.check(validation)
+        ids, segments = self.pack(train, warn=True)
+        targets = tfkor_data.label_array(train, self.labels or ())
+        lengths = np.diff(ids.row_splits)
+        boundaries = tfkor_data.choose_boundaries(lengths, max_buckets, multiple_of=2)
+        buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
+        weights = self.row_weights(train, class_weight)
+        batches = tfkor_data.Batches(ids, segments, targets, weights, buckets=buckets, seed=seed)
+        if token_dropout:
+            tok = self.tokenizer
+            special_ids = [tok.pad_id, tok.cls_id, tok.sep_id]
+            batches = tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, special_ids)
+        policy = self.encoder.dtype_policy.name
+        total = len(batches) * epochs
+        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, precision=policy)
+        return fit_epochs(
+            TrainStep(self.model, optimizer, self.loss, jit_compile),
+            batches,
+            epochs,
+            evaluate=None if validation is None else lambda: self.evaluate(validation),
+            monitor=MONITORS[self.activation],
+            patience=patience,
+            on_best=on_best,
+            log_dir=log_dir,
+        )
+
+    def prepare(self, train):
+        """Takes the label names and the kind of rows from the training data, and builds the head if it isn't there."""
+        self.is_pair = train.pairs is not None
+        if self.activation != "linear":
+            if self.labels is None:
+                self.labels = tfkor_data.label_names(train)
+            if self.num_classes not in (None, len(self.labels)):
+                raise tfkor_data.DataError(
+                    f"{train.name}: {len(self.labels)} different labels; the classifier has "
+                    f"num_classes={self.num_classes}"
+                )
+        if self.model is None:
+            self.build(len(self.labels))
+        self.check(train)
+
+    def check(self, data):
+        if (data.pairs is not None) != self.is_pair:
+            wants, has = ("pairs of texts", "single texts") if self.is_pair else ("single texts", "pairs of texts")
+            raise tfkor_data.DataError(f"{data.name}: it has {has}; the classifier takes {wants}: check pair_column")
+        if data.labels is not None:
+            tfkor_data.check_labels(data, self.labels or ())
+
+    def text_data(self, texts, labels=None, pairs=None, **columns):
+        return tfkor_data.as_text_data(texts, labels, pairs, label_type=self.label_type, **columns)
+
+    def pack(self, data, warn=False):
+        """TextData -> token ids and segment ids, one row each, cut at `max_length`."""
+        if self.tokenizer is None:
+            raise ValueError(
+                "the classifier has no tokenizer; expected TextClassifier(encoder, ..., tokenizer=tokenizer)"
+            )
+        first = self.tokenizer.ids(data.texts)
+        second = None if data.pairs is None else self.tokenizer.ids(data.pairs)
+        if warn:
+            self.warn_of_cuts(data, first, second)
+        return self.tokenizer.pack(first, second, self.max_length)
+
+    def warn_of_cuts(self, data, first, second):
+        lengths = np.diff(first.row_splits) + (2 if second is None else 3 + np.diff(second.row_splits))
+        if cut := int((lengths > self.max_length).sum()):
+            from absl import logging
+
+            logging.warning(
+                "%s: %d of %d rows have more than max_length=%d tokens (the longest has %d) and are cut",
+                *(data.name, cut, len(data), self.max_length, lengths.max()),
+            )
+
+    def row_weights(self, data, class_weight):
+        if class_weight is None:
+            return None
+        if self.activation != "softmax":
+            raise ValueError(f"class_weight works with activation='softmax'; the activation is {self.activation!r}")
+        counts = {label: data.labels.count(label) for label in self.labels}
+        if class_weight == "balanced":
+            class_weight = {label: len(data) / (len(counts) * max(count, 1)) for label, count in counts.items()}
+        if unknown := set(class_weight) - set(self.labels):
+            raise ValueError(f"class_weight names {sorted(unknown)}; expected some of the labels {self.labels[:5]} ...")
+        return np.array([class_weight.get(label, 1.0) for label in data.labels], np.float32)
+
+    def predict_proba(self, texts, pairs=None, batch_size=64, **columns):
+        """Texts -> probabilities float32 [N, C] in the order of `labels`; numbers [N, 1] for a regression."""
+        data = self.text_data(texts, None, pairs, **columns)
+        if self.model is None:
+            raise ValueError("the classifier has no head yet: call fit, or give num_classes or labels")
+        self.check(tfkor_data.TextData(data.texts, data.pairs))
+        outputs = np.zeros((len(data), self.num_classes), np.float32)
+        if len(data):
+            ids, segments = self.pack(data)
+            top = int(np.diff(ids.row_splits).max())
+            boundaries = sorted({min(2**i, self.max_length) for i in range(3, max(4, top.bit_length() + 1))})
+            buckets = tfkor_data.Buckets.of(boundaries, batch_size=min(batch_size, len(data)))
+            for rows, batch in tfkor_data.Batches(ids, segments, buckets=buckets).in_order():
+                del batch["sample_weight"]
+                outputs[rows] = np.asarray(self.scores(batch))[: len(rows)]
+        return outputs
+
+    def predict(self, texts, pairs=None, reject=False, **columns):
+        """Texts -> a list of label names (tuples of names for sigmoid, floats for linear).
+
+        With `reject=True`, a text whose likeliest label is below the threshold of `calibrate` gives None.
+        """
+        return self.decide(self.predict_proba(texts, pairs, **columns), reject)
+
+    def decide(self, scores, reject=False):
+        """Scores [N, C] -> what `predict` gives for them."""
+        if self.activation == "linear":
+            return [float(score) for score in scores[:, 0]]
+        if self.activation == "sigmoid":
+            return [tuple(np.array(self.labels)[row >= 0.5].tolist()) for row in scores]
+        if reject and self.none_threshold is None:
+            raise ValueError(
+                "reject=True needs a threshold: call calibrate(texts) with texts of the known labels first"
+            )
+        threshold = self.none_threshold if reject else -1.0
+        return [self.labels[row.argmax()] if row.max() >= threshold else None for row in scores]
+
+    def top(self, texts, pairs=None, k=3, **columns):
+        """Texts -> for each the `k` likeliest (label, probability), the likeliest first."""
+        scores = self.predict_proba(texts, pairs, **columns)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return [[(self.labels[i], float(row[i])) for i in order] for row, order in zip(scores, best, strict=True)]
+
+    def evaluate(self, texts, labels=None, pairs=None, **columns):
+        """Texts and labels -> figures: accuracy, macro_f1, examples (tfkor.tasks.metrics says which for what)."""
+        data = self.text_data(texts, labels, pairs, **columns)
+        tfkor_data.check_labels(data, self.labels or ())
+        truth = tfkor_data.label_array(data, self.labels or ())
+        scores = self.predict_proba(tfkor_data.TextData(data.texts, data.pairs))
+        if self.activation == "softmax":
+            return metrics.class_report(truth, scores.argmax(1), self.num_classes)
+        if self.activation == "sigmoid":
+            return metrics.multi_label_report(truth > 0, scores >= 0.5)
+        return metrics.regression_report(truth, scores[:, 0])
+
+    def calibrate(self, texts, pairs=None, acceptance=0.95, **columns):
+        """Sets the threshold of "none of these" so that the share `acceptance` of these known texts stays above it.
+
+        Take texts that were not trained on, such as the dev set (Hendrycks and Gimpel 2017, the largest probability).
+        """
+        if self.activation != "softmax":
+            raise ValueError(f'"none of these" works with activation="softmax"; the activation is {self.activation!r}')
+        likeliest = self.predict_proba(texts, pairs, **columns).max(1)
+        self.none_threshold = float(np.quantile(likeliest, 1 - acceptance))
+        return self.none_threshold
+
+    def save(self, folder, overwrite=True):
+        """Writes model.keras, classifier.json and tokenizer/ into `folder`, whole or not at all."""
+        if self.model is None or self.tokenizer is None:
+            raise ValueError("only a classifier with a head and a tokenizer can be saved: call fit, or give both")
+        with new_folder(folder, overwrite) as temporary:
+            self.model.save(temporary / "model.keras")
+            self.tokenizer.save(temporary / "tokenizer")
+            settings = {
+                "tfkor": tfkor.__version__,
+                "encoder": self.encoder.name,
+                "dropout": self.dropout,
+                "pooling": self.pooling,
+                "activation": self.activation,
+                "labels": self.labels,
+                "max_length": self.max_length,
+                "pair": self.is_pair,
+                "none_threshold": self.none_threshold,
+            }
+            write_json(temporary / "classifier.json", settings)
+
+    @classmethod
+    def load(cls, folder):
+        """Returns the classifier that `save` wrote into `folder`, on either backend.
+
+        Raises:
+          FileNotFoundError: a part of it is not there.
+        """
+        from tfkor.text import Tokenizer
+
+        folder = Path(folder)
+        for name in ("classifier.json", "model.keras", "tokenizer"):
+            if not (folder / name).exists():
+                raise FileNotFoundError(f"{folder} has no {name}; expected a folder that TextClassifier.save wrote")
+        settings = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+        classifier = cls(
+            model.get_layer(settings["encoder"]),
+            dropout=settings["dropout"],
+            pooling=settings["pooling"],
+            activation=settings["activation"],
+            tokenizer=Tokenizer.load(folder / "tokenizer"),
+            labels=settings["labels"],
+            max_length=settings["max_length"],
+            pair=settings["pair"],
+        )
+        classifier.model.set_weights(model.get_weights())
+        classifier.none_threshold = settings["none_threshold"]
+        return classifier

@@ -1,0 +1,73 @@
+"""Figures of merit for classification and regression, equal to scikit-learn's and scipy's on the same predictions."""
+
+import numpy as np
+
+
+def confusion_matrix(truth, predicted, num_classes):
+    """Two int arrays [N] -> int64 [C, C], rows the truth, columns the prediction."""
+    pairs = np.asarray(truth, np.int64) * num_classes + np.asarray(predicted, np.int64)
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def f1_scores(truth, predicted, num_classes):
+    """Returns F1 of each class, float64 [C]; 0 where a class has neither a row nor a prediction."""
+    matrix = confusion_matrix(truth, predicted, num_classes)
+    return _f1(np.diag(matrix), matrix.sum(0), matrix.sum(1))
+
+
+def class_report(truth, predicted, num_classes):
+    """Accuracy, and macro F1 over the classes that occur in the truth or in the predictions, as in scikit-learn."""
+    scores = f1_scores(truth, predicted, num_classes)
+    occurs = np.isin(np.arange(num_classes), np.concatenate([truth, predicted]))
+    return {
+        "accuracy": float(np.mean(np.equal(truth, predicted))),
+        "macro_f1": float(scores[occurs].mean()),
+        "examples": len(truth),
+    }
+
+
+def multi_label_report(truth, predicted):
+    """Two bool arrays [N, C] -> subset accuracy, micro and macro F1."""
+    truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
+    hits, found, wanted = (truth & predicted).sum(0), predicted.sum(0), truth.sum(0)
+    return {
+        "accuracy": float((truth == predicted).all(1).mean()),
+        "micro_f1": float(_f1(hits.sum(), found.sum(), wanted.sum())),
+        "macro_f1": float(_f1(hits, found, wanted).mean()),
+        "examples": len(truth),
+    }
+
+
+def regression_report(truth, predicted):
+    """Two float arrays [N] -> Pearson and Spearman correlation (nan if one is constant), mean squared error."""
+    truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    return {
+        "pearson": _correlation(truth, predicted),
+        "spearman": _correlation(_ranks(truth), _ranks(predicted)),
+        "mean_squared_error": float(np.mean((truth - predicted) ** 2)),
+        "examples": len(truth),
+    }
+
+
+def auroc(positive, negative):
+    """Area under the ROC curve: the chance that a score of `positive` is above one of `negative`, ties count half."""
+    ranks = _ranks(np.concatenate([positive, negative]))
+    wins = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(wins / (len(positive) * len(negative)))
+
+
+def _f1(hits, found, wanted):
+    return 2 * hits / np.maximum(found + wanted, 1)
+
+
+def _ranks(values):
+    """Ranks from 1, ties share their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def _correlation(a, b):
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,0 +1,96 @@
+"""The epochs of a fine-tuning: train, evaluate, keep the best weights, stop early."""
+
+import math
+import time
+
+from tfkor.training.progress import Progress
+
+
+def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None):
+    """Trains for up to `epochs` and leaves the weights of the best one in the model.
+
+    Args:
+      step: a TrainStep.
+      batches: tfkor.data.Batches; `batches.epoch(i)` gives the same batches for the same i.
+      evaluate: `() -> dict of figures`, called after each epoch; without it the last weights count as the best.
+      monitor: the figure that says which epoch is best; the larger the better.
+      patience: stop after so many epochs without a better one; None never stops early.
+      on_best: called after each better epoch, to save what is there.
+      log_dir: a folder for TensorBoard.
+
+    Ctrl-C ends the training, it isn't raised: the best weights so far stay in the model.
+
+    Returns:
+      A list with a dict for each whole epoch: epoch, loss, seconds, examples_per_second and the figures of `evaluate`.
+
+    Raises:
+      FloatingPointError: the loss of an epoch is not a finite number.
+    """
+    history, best, best_weights = [], None, None
+    log = scalar_log(log_dir)
+    try:
+        for epoch in range(epochs):
+            figures = run_epoch(step, batches, epoch, epochs)
+            step.sync()
+            figures |= evaluate() if evaluate else {}
+            history.append(figures)
+            log(epoch + 1, figures)
+            if best is None or not evaluate or figures[monitor] > history[best][monitor]:
+                best, best_weights = epoch, step.model.get_weights()
+                if on_best:
+                    on_best()
+            elif patience is not None and epoch - best >= patience:
+                break
+    except KeyboardInterrupt:
+        step.sync()
+    if best_weights is not None:
+        step.model.set_weights(best_weights)
+    return history
+
+
+def run_epoch(step, batches, epoch, epochs):
+    """One epoch of training steps with progress; returns its epoch, loss, seconds and examples_per_second."""
+    progress = Progress(f"epoch {epoch + 1}/{epochs}", len(batches))
+    losses, recent = [], 20
+    for batch in batches.epoch(epoch):
+        losses.append(step(batch)["loss"])
+        rows = int((batch["sample_weight"] > 0).sum())
+        progress.update(rows, loss=lambda: mean(losses[-recent:]))
+    loss = mean(losses)
+    progress.close(loss=loss)
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss of epoch {epoch + 1} is {loss}; expected a finite number: lower the learning rate, "
+            "or train in float32"
+        )
+    rate = progress.units / progress.seconds
+    return {"epoch": epoch + 1, "loss": loss, "seconds": progress.seconds, "examples_per_second": rate}
+
+
+def mean(values):
+    """The mean of scalars that may still be on the device."""
+    return sum(float(value) for value in values) / max(len(values), 1)
+
+
+def scalar_log(log_dir):
+    """Returns `log(step, figures)`, which writes numbers for TensorBoard, or does nothing if `log_dir` is None.
+
+    Raises:
+      ModuleNotFoundError: TensorBoard is not installed.
+    """
+    if log_dir is None:
+        return lambda step, figures: None
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"log_dir={log_dir} needs TensorBoard: pip install tensorboard") from error
+    writer = EventFileWriter(str(log_dir))
+
+    def log(step, figures):
+        values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in figures.items()]
+        writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+        writer.flush()
+
+    return log

@@ -1,0 +1,57 @@
+"""A line that says how far a long job is."""
+
+import sys
+import time
+
+
+class Progress:
+    """Prints `title  step/total  examples/s  time left  figures` to standard error.
+
+    One line that rewrites itself on a terminal; elsewhere a line every `every` seconds.
+    """
+
+    def __init__(self, title, total, unit="examples", every=10.0, stream=None):
+        self.title, self.total, self.unit = title, total, unit
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.every = 0.3 if self.terminal else every
+        self.start = self.printed = time.monotonic()
+        self.steps = self.units = 0
+
+    def update(self, units=0, **figures):
+        """Counts a step that did `units` units of work; a figure may be a function, called only when it is printed."""
+        self.steps += 1
+        self.units += units
+        if time.monotonic() - self.printed >= self.every:
+            self.print(figures)
+
+    def print(self, figures):
+        self.printed = now = time.monotonic()
+        seconds = max(now - self.start, 1e-9)
+        left = seconds / max(self.steps, 1) * (self.total - self.steps)
+        values = {name: value() if callable(value) else value for name, value in figures.items()}
+        told = "  ".join(
+            f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+        )
+        rate = f"{self.units / seconds:,.0f} {self.unit}/s"
+        line = f"{self.title}  {self.steps}/{self.total}  {rate}  {clock(left)} left  {told}"
+        self.stream.write(f"\r{line:<110}" if self.terminal else line + "\n")
+        self.stream.flush()
+
+    def close(self, **figures):
+        """Prints the last state and ends the line."""
+        self.print(figures)
+        if self.terminal:
+            self.stream.write("\n")
+            self.stream.flush()
+
+    @property
+    def seconds(self):
+        return time.monotonic() - self.start
+
+
+def clock(seconds):
+    """75 -> "1:15", 3700 -> "1:01:40"."""
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,136 @@
+"""One compiled step, of training or of inference, on TensorFlow or on JAX.
+
+XLA compiles a function once for each shape of its batch, so batches of a few static shapes are what it wants. Plain
+TensorFlow graphs, which the CPU runs, are traced once for all of them.
+"""
+
+import keras
+
+from tfkor.training.optimizers import dense_gradients
+
+
+def run_on_accelerator():
+    """True where the backend sees a GPU or TPU."""
+    return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+
+
+class TrainStep:
+    """`step(batch)` updates the model and returns a dict of scalars, `loss` among them.
+
+    `loss_fn(batch) -> (loss, metrics)` is written in keras.ops and calls `model` with `training=True`; `batch` is a
+    dict of NumPy arrays. The scalars stay on the device until somebody reads them, so steps queue up. On JAX the
+    variables live here between steps: `sync()` writes them back into the model and the optimizer.
+
+    `jit_compile=None` means XLA on GPU and TPU, and plain graphs on the CPU, where XLA's compile time isn't won back
+    in a short training. JAX always compiles.
+    """
+
+    def __init__(self, model, optimizer, loss_fn, jit_compile=None):
+        self.model = model
+        self.optimizer = optimizer
+        self.loss_fn = loss_fn
+        optimizer.build(model.trainable_variables)
+        if keras.backend.backend() == "jax":
+            self.step = self.jax_step()
+            self.state = None
+        else:
+            self.step = self.tensorflow_step(run_on_accelerator() if jit_compile is None else jit_compile)
+
+    def __call__(self, batch):
+        if keras.backend.backend() != "jax":
+            return self.step(batch)
+        if self.state is None:
+            # copies: the step gives its buffers away, and the variables keep theirs until sync()
+            self.state = [[keras.ops.copy(v.value) for v in group] for group in self.variables()]
+        metrics, self.state = self.step(self.state, batch)
+        return metrics
+
+    def sync(self):
+        """Writes what JAX has updated back into the model's and the optimizer's variables."""
+        if keras.backend.backend() == "jax" and self.state is not None:
+            for group, values in zip(self.variables(), self.state, strict=True):
+                for variable, value in zip(group, values, strict=True):
+                    variable.assign(value)
+            self.state = None
+
+    def variables(self):
+        return self.model.trainable_variables, self.model.non_trainable_variables, self.optimizer.variables
+
+    def tensorflow_step(self, jit_compile):
+        import tensorflow as tf
+
+        def step(batch):
+            with tf.GradientTape() as tape:
+                loss, metrics = self.loss_fn(batch)
+                scaled = self.optimizer.scale_loss(loss)
+            variables = self.model.trainable_variables
+            gradients = tape.gradient(scaled, [v.value for v in variables])
+            self.optimizer.apply(dense_gradients(gradients), variables)
+            return {"loss": loss, **metrics}
+
+        return tensorflow_function(step, jit_compile)
+
+    def jax_step(self):
+        import jax
+
+        trainable, other, optimizer_variables = self.variables()
+
+        def scaled_loss(values, other_values, optimizer_values, batch):
+            mapping = [*zip(trainable, values), *zip(other, other_values), *zip(optimizer_variables, optimizer_values)]
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                loss, metrics = self.loss_fn(batch)
+                scaled = self.optimizer.scale_loss(loss)
+            other_values = [scope.get_current_value(v) for v in other]
+            return scaled, ({"loss": loss, **metrics}, other_values)
+
+        def step(state, batch):
+            values, other_values, optimizer_values = state
+            gradient = jax.value_and_grad(scaled_loss, has_aux=True)
+            (_, (metrics, other_values)), gradients = gradient(values, other_values, optimizer_values, batch)
+            values, optimizer_values = self.optimizer.stateless_apply(optimizer_values, gradients, values)
+            return metrics, [values, other_values, optimizer_values]
+
+        return jax.jit(step, donate_argnums=0)
+
+
+def tensorflow_function(fn, jit_compile):
+    """A function of a dict of arrays, compiled by TensorFlow and traced once for all shapes."""
+    import tensorflow as tf
+
+    compiled = tf.function(fn, jit_compile=jit_compile)
+    traced = {}
+
+    def call(batch):
+        tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
+        kinds = tuple((name, value.dtype, value.shape.rank) for name, value in tensors.items())
+        if kinds not in traced:
+            specs = {name: tf.TensorSpec([None] * rank, dtype, name) for name, dtype, rank in kinds}
+            traced[kinds] = compiled.get_concrete_function(specs)
+        return traced[kinds](tensors)
+
+    return call
+
+
+class InferenceStep:
+    """`step(batch)` is `fn(batch)` compiled, for a `fn` that reads the variables of `model` and changes none."""
+
+    def __init__(self, model, fn):
+        self.model = model
+        if keras.backend.backend() == "jax":
+            self.step = self.jax_step(fn)
+        else:
+            self.step = tensorflow_function(fn, run_on_accelerator())
+
+    def __call__(self, batch):
+        if keras.backend.backend() == "jax":
+            return self.step([v.value for v in self.model.variables], batch)
+        return self.step(batch)
+
+    def jax_step(self, fn):
+        import jax
+
+        def step(values, batch):
+            with keras.StatelessScope(state_mapping=zip(self.model.variables, values)):
+                return fn(batch)
+
+        return jax.jit(step)
