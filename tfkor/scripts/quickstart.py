@@ -13,13 +13,28 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+import numpy as np
 from absl import flags
 
-from tfkor.data import Buckets, intents176_intents, label_array, load_intents176
+from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
+from tfkor.data import Batches, Buckets, TextData, intents176_intents, label_array, load_intents176
+from tfkor.export import (
+    TFLiteClassifier,
+    export_classifier,
+    export_encoder,
+    export_string_classifier,
+    export_tflite,
+)
 from tfkor.files import new_file, write_json
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.scripts import run_program
+from tfkor.tasks.metrics import class_report
+from tfkor.tasks.report import confusion_picture, domain_report, markdown_table
+from tfkor.text import train_wordpiece
 
 FLAGS = flags.FLAGS
+EPOCHS = 15
 
 UTTERANCES = [
     "이번 달 카드값 얼마 나왔어?",
@@ -42,63 +57,35 @@ print(json.dumps({"labels": [[x.decode() for x in row] for row in answer["labels
 
 def define_flags():
     flags.DEFINE_string("output_dir", "runs/quickstart", "Folder for the model, the exports and the results.")
-    flags.DEFINE_integer("epochs", 20, "Epochs at the most.")
+    flags.DEFINE_integer("epochs", EPOCHS, "Epochs at the most.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on the first rows of each intent only, so many in all.")
+    flags.DEFINE_integer("max_train_rows", None, "Train on about so many rows only, taken evenly from all the intents.")
 
 
-def build(texts):
-    """A tokenizer trained on the texts, and a classifier on a small BERT."""
-    import keras
-
-    from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
-    from tfkor.text import train_wordpiece
-
-    keras.utils.set_random_seed(FLAGS.seed)
-    tokenizer = Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=6000))
-    config = BertConfig.of(
-        "mini",
-        vocab_size=tokenizer.vocab_size,
-        num_hidden_layers=2,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.2,
-    )
-    return TextClassifier(
-        Bert(config), num_classes=176, dropout=0.2, pooling="max", tokenizer=tokenizer, max_length=64
-    )
+def new_classifier(texts, num_classes=176, seed=0):
+    """A tokenizer trained on `texts`, and a classifier on a small BERT that is not pretrained."""
+    keras.utils.set_random_seed(seed)
+    tokenizer = Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=8000))
+    sizes = dict(vocab_size=tokenizer.vocab_size, num_hidden_layers=2, max_position_embeddings=64)
+    encoder = Bert(BertConfig.of("mini", **sizes))
+    return TextClassifier(encoder, num_classes, dropout=0.2, pooling="max", tokenizer=tokenizer, max_length=64)
 
 
-def train(classifier, folder):
-    data = load_intents176("train")
-    if FLAGS.max_train_rows:
-        data = data.select(range(0, len(data), -(-len(data) // FLAGS.max_train_rows)))
-    dev = load_intents176("dev")
-    history = classifier.fit(
-        data,
-        validation=dev,
-        epochs=FLAGS.epochs,
-        learning_rate=1e-3,
-        token_dropout=0.2,
-        patience=5,
-        seed=FLAGS.seed,
-        on_best=lambda: classifier.save(folder / "model"),
-    )
+def train(classifier, data, dev, epochs=EPOCHS, seed=0, on_best=None):
+    options = dict(learning_rate=1e-3, token_dropout=0.1, patience=5)
+    history = classifier.fit(data, validation=dev, epochs=epochs, seed=seed, on_best=on_best, **options)
     classifier.calibrate(dev.texts)
-    classifier.save(folder / "model")
     return history
 
 
 def evaluate(classifier, folder):
     """Test figures; writes confusion.png and domains.md."""
-    from tfkor.tasks.metrics import class_report
-    from tfkor.tasks.report import confusion_picture, domain_report, markdown_table
-
     test = load_intents176("test")
     # classes in the order of intents.tsv, in which the intents of a domain follow one another
     names = [intent.intent for intent in intents176_intents()]
     domains = [name.split(".")[0] for name in names]
     truth = label_array(test, names)
-    predicted = label_array(test.__class__(test.texts, labels=classifier.predict(test.texts)), names)
+    predicted = label_array(TextData(test.texts, labels=classifier.predict(test.texts)), names)
     report = class_report(truth, predicted, len(names))
     title = f"intents176, test: {report['accuracy']:.1%} of {report['examples']} utterances right"
     confusion_picture(folder / "confusion.png", truth, predicted, domains, title)
@@ -112,8 +99,6 @@ def evaluate(classifier, folder):
 
 def export(classifier, folder):
     """Writes the exports; returns the share of test rows on which TFLite and the model agree."""
-    from tfkor.export import export_classifier, export_encoder, export_string_classifier, export_tflite
-
     export_encoder(classifier.encoder, folder / "encoder", overwrite=True)
     export_classifier(classifier, folder / "ids", overwrite=True)
     export_string_classifier(classifier, folder / "strings", overwrite=True)
@@ -127,18 +112,13 @@ def export(classifier, folder):
 
 def tflite_agreement(classifier, path):
     """The share of test utterances whose likeliest intent is the same by TFLite as by the Keras model."""
-    import numpy as np
-
-    from tfkor.data import Batches
-    from tfkor.export import TFLiteClassifier
-
     test = load_intents176("test")
     ids, segments = classifier.pack(test)
     lite = TFLiteClassifier(path)
     buckets = Buckets.of([classifier.max_length], batch_size=80)
     likeliest = np.zeros(len(test), np.int64)
     for rows, batch in Batches(ids, segments, buckets=buckets).in_order():
-        scores = lite([batch[name] for name in ("input_word_ids", "input_mask", "segment_ids")])
+        scores = lite([batch[name] for name in INPUT_NAMES])
         likeliest[rows] = np.asarray(scores).argmax(1)[: len(rows)]
     return float(np.mean(likeliest == classifier.predict_proba(test.texts).argmax(1)))
 
@@ -160,9 +140,14 @@ def job():
     start = time.monotonic()
     folder = Path(FLAGS.output_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    classifier = build(load_intents176("train").texts)
+    data, dev = load_intents176("train"), load_intents176("dev")
+    if FLAGS.max_train_rows:
+        data = data.select(range(0, len(data), -(-len(data) // FLAGS.max_train_rows)))
+    classifier = new_classifier(data.texts, seed=FLAGS.seed)
     print(f"training: {classifier.encoder.count_params():,} parameters, {classifier.tokenizer.vocab_size} tokens")
-    history = train(classifier, folder)
+    model = folder / "model"
+    history = train(classifier, data, dev, FLAGS.epochs, FLAGS.seed, on_best=lambda: classifier.save(model))
+    classifier.save(model)
     training_seconds = time.monotonic() - start
     report, domains = evaluate(classifier, folder)
     print("exporting: encoder, ids, strings, TFLite float and int8")

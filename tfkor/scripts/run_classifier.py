@@ -16,7 +16,6 @@ Files are TSV, CSV or JSONL, also .gz. The last line printed is one JSON object 
 """
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def define_flags():
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
     flags.DEFINE_float("none_acceptance", 0.95, 'Share of dev texts that are kept by the "none of these" threshold.')
     flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
-    flags.DEFINE_string("log_dir", None, "Folder for TensorBoard.")
+    flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
     # Prediction
     flags.DEFINE_integer("top_k", 3, "Labels to write for each text.")
 
@@ -178,7 +177,7 @@ def train():
         patience=FLAGS.patience,
         seed=FLAGS.seed,
         on_best=lambda: classifier.save(FLAGS.model_dir),
-        log_dir=FLAGS.log_dir,
+        log_dir=FLAGS.tensorboard_dir,
     )
     seconds = time.monotonic() - start
     if dev is not None and classifier.activation == "softmax":
@@ -200,7 +199,8 @@ def train():
 
 
 def flag_values():
-    return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
+    here = FLAGS.find_module_defining_flag("model_dir")
+    return {flag.name: flag.value for flag in FLAGS.flags_by_module_dict()[here]}
 
 
 def evaluate():

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 import tfkor
+import tfkor.models  # registers the architectures, for load
 from tfkor import data as tfkor_data
 from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES

@@ -1,0 +1,119 @@
+"""run_classifier from end to end on a small task: train, evaluate, predict, and what it says of bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import app, flags
+from absl.testing import flagsaver
+
+from tfkor.scripts import run_classifier
+
+FLAGS = flags.FLAGS
+TOPICS = {"날씨": ["비", "눈", "해"], "음식": ["밥", "국", "빵"]}
+
+
+def rows(split):
+    offset = {"train": 0, "dev": 1, "test": 2}[split]
+    count = {"train": 60, "dev": 12, "test": 12}[split]
+    for i in range(count):
+        topic = list(TOPICS)[i % 2]
+        yield topic, f"{'오늘 ' * ((i + offset) % 3)}{TOPICS[topic][(i + offset) % 3]} 좋아"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for split in ("train", "dev", "test"):
+        lines = ["topic\tsentence", *("\t".join(row) for row in rows(split))]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_flags():
+    """The program's flags, which it defines when it starts, for this module alone."""
+    before = set(FLAGS)
+    run_classifier.define_flags()
+    yield
+    for name in set(FLAGS) - before:
+        delattr(FLAGS, name)
+
+
+def run(**values):
+    with flagsaver.flagsaver():
+        FLAGS(["run_classifier", "--model_dir=unset"])
+        for name, value in values.items():
+            FLAGS[name].value = value
+        return run_classifier.job()
+
+
+COLUMNS = {"text_column": "sentence", "label_column": "topic"}
+SMALL = {"size": "tiny", "num_hidden_layers": 1, "vocab_size": 250, "max_length": 16, "hidden_dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def model(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "model"
+    splits = {f"{split}_file": str(files / f"{split}.tsv") for split in ("train", "dev", "test")}
+    options = {"epochs": 12, "batch_size": 12, "learning_rate": 5e-3, **SMALL, **COLUMNS}
+    figures = run(mode="train", model_dir=str(folder), **splits, **options)
+    return folder, figures
+
+
+def test_train_writes_model_and_results(model):
+    folder, figures = model
+    assert figures["test"] == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    assert results["flags"]["learning_rate"] == 5e-3
+    assert results["history"][-1]["loss"] < results["history"][0]["loss"]
+    assert {p.name for p in folder.iterdir()} == {"classifier.json", "model.keras", "results.json", "tokenizer"}
+
+
+def test_evaluate_and_predict(model, files, tmp_path):
+    folder, _ = model
+    figures = run(mode="evaluate", model_dir=str(folder), test_file=str(files / "test.tsv"), **COLUMNS)
+    assert figures == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
+    (tmp_path / "in.txt").write_text("비 좋아\n오늘 밥 좋아\n", encoding="utf-8")
+    output = tmp_path / "out.jsonl"
+    inputs = dict(input_file=str(tmp_path / "in.txt"), output_file=str(output))
+    assert run(mode="predict", model_dir=str(folder), **inputs)["examples"] == 2
+    first, second = (json.loads(line) for line in output.read_text("utf-8").splitlines())
+    assert first["text"] == "비 좋아" and first["labels"] == ["날씨", "음식"] and second["labels"][0] == "음식"
+    assert sum(first["probabilities"]) == pytest.approx(1, abs=1e-4)
+    assert isinstance(first["none_of_these"], bool)
+
+
+def test_what_is_missing_is_named(files, tmp_path):
+    with pytest.raises(app.UsageError, match="needs --train_file or --dataset"):
+        run(mode="train", model_dir=str(tmp_path / "new"))
+    with pytest.raises(app.UsageError, match="is there already"):
+        run(mode="train", model_dir=str(tmp_path), train_file=str(files / "train.tsv"))
+    with pytest.raises(ValueError, match=r"train\.tsv.*'text'.*'topic', 'sentence'"):
+        run(mode="train", model_dir=str(tmp_path / "new"), train_file=str(files / "train.tsv"))
+    with pytest.raises(app.UsageError, match="needs --output_file"):
+        run(mode="predict", model_dir=str(tmp_path), input_file="in.txt")
+    with pytest.raises(FileNotFoundError, match=r"has no classifier\.json"):
+        run(mode="evaluate", model_dir=str(tmp_path), test_file=str(files / "test.tsv"), **COLUMNS)
+    assert not (tmp_path / "new").exists()
+
+
+def test_as_a_program_the_last_line_is_json_and_errors_are_one_line(model, files):
+    folder, _ = model
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def program(*arguments):
+        command = [sys.executable, "-m", "tfkor.scripts.run_classifier", f"--model_dir={folder}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    columns = [f"--{name}={value}" for name, value in COLUMNS.items()]
+    done = program("--mode=evaluate", f"--test_file={files / 'test.tsv'}", *columns)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
+    done = program("--mode=evaluate", f"--test_file={files / 'none.tsv'}", *columns)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "none.tsv" in done.stderr.splitlines()[-1] and done.stderr.splitlines()[-1].startswith("error: ")
+    done = program("--help")
+    assert "--label_column: Column of the label." in done.stdout
