@@ -65,6 +65,8 @@ def test_domains_and_confusions():
     assert [row["domain"] for row in rows] == ["bank", "home"]
     assert [row["accuracy"] for row in rows] == pytest.approx([1 / 3, 1 / 2])
     assert [row["domain_accuracy"] for row in rows] == pytest.approx([1.0, 1 / 2])
+    expected = sklearn_metrics.f1_score(truth, predicted, average=None, zero_division=0)
+    assert [row["macro_f1"] for row in rows] == pytest.approx([expected[:2].mean(), expected[2]])
     assert report.most_confused(truth, predicted, names, k=5) == [
         ("bank.a", "bank.b", 1),
         ("bank.b", "bank.a", 1),

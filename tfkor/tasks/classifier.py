@@ -33,7 +33,7 @@ class TextClassifier:
       num_classes: outputs C of the dense layer; None takes it from `labels` or from the labels that `fit` sees.
       dropout: the share of the pooled output that is dropped in training.
       pooling: "first" for the pooled output of the encoder, as BERT has it; "max" or "mean" of the sequence output over
-        the tokens, which learn faster where the encoder is not pretrained.
+        the tokens, which learn faster where the encoder is not pretrained, and leave its pooler as it was.
       activation: "softmax" for one of C classes, "sigmoid" for any number of them, "linear" for a number (C = 1).
       tokenizer: a tfkor.text.Tokenizer; needed by all that takes texts.
       labels: names of the classes; None takes those that `fit` sees.
@@ -74,6 +74,8 @@ class TextClassifier:
             )
         self.encoder = encoder
         self.tokenizer = tokenizer
+        if pooling != "first":
+            encoder.pooler.trainable = False  # it gets no gradient
         self.activation = activation
         self.dropout = dropout
         self.pooling = pooling

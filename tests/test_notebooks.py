@@ -1,0 +1,106 @@
+"""The notebooks of colab/ run from their first cell to the last, with small settings, and are tidy."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+nbclient, nbformat, _ = (
+    pytest.importorskip(name, reason=f"{name} is not installed: pip install '.[test]'")
+    for name in ("nbclient", "nbformat", "ipykernel")
+)
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
+
+# notebook -> the parameters it is run with
+SMALL = {
+    "01_intent_176": dict(
+        EPOCHS=12, COURSE_EPOCHS=1, MAX_TRAIN_ROWS=704, VOCAB_SIZE=2000, SIZE="tiny", NUM_HIDDEN_LAYERS=1
+    )
+}
+
+pytestmark = pytest.mark.skipif(not NOTEBOOKS, reason="runs in a checkout: a source distribution has no colab/")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """`execute(notebook, parameters, then)` runs a notebook in an empty folder and gives what the code `then` prints.
+
+    The parameters are set in a new cell after the one tagged `parameters`. A cell that fails raises CellExecutionError.
+    """
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    # tfkor is the checkout; a notebook that would install something fails
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    for name, value in dict(PYTHONPATH=os.pathsep.join(path), PIP_NO_INDEX="1", KERAS_BACKEND="tensorflow").items():
+        monkeypatch.setenv(name, value)
+
+    def run(notebook, parameters, then):
+        new_code = nbformat.v4.new_code_cell
+        cells = [*notebook.cells, new_code(then)]
+        (place,) = [i for i, cell in enumerate(cells) if "parameters" in tags(cell)]
+        cells.insert(place + 1, new_code("\n".join(f"{name} = {value!r}" for name, value in parameters.items())))
+        copy = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+        folder = tmp_path / "work"
+        folder.mkdir(exist_ok=True)
+        nbclient.NotebookClient(copy, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+        return "".join(output.text for output in cells[-1].outputs if output.get("name") == "stdout")
+
+    return run
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_tidy(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.metadata.kernelspec.name) == (4, "python3")
+    assert sorted(notebook.metadata) == ["kernelspec", "language_info"]
+    for cell in code_cells(notebook):
+        assert not cell.outputs and cell.execution_count is None, f"clear the outputs: {cell.source[:60]}"
+        assert set(tags(cell)) <= {"parameters"}, f"a cell that may fail hides failures: {tags(cell)}"
+    assert "TFKOR = " in code_cells(notebook)[0].source
+    (cell,) = [cell for cell in code_cells(notebook) if "parameters" in tags(cell)]
+    assert set(SMALL[path.stem]) <= {line.split(" = ")[0] for line in cell.source.splitlines()}
+
+
+def test_parameters_are_taken_and_a_cell_that_fails_is_an_error(execute):
+    code = nbformat.v4.new_code_cell
+    parameters = code("ROWS = 1000", metadata={"tags": ["parameters"]})
+    good = nbformat.v4.new_notebook(cells=[parameters, code("rows = ROWS + 1")])
+    assert execute(good, {"ROWS": 2}, "print(rows)") == "3\n"
+    bad = nbformat.v4.new_notebook(cells=[parameters, code("rows = 1 // (ROWS - 2)"), code("rows = 0")])
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+        execute(bad, {"ROWS": 2}, "print(rows)")
+
+
+@pytest.mark.slow
+def test_the_notebook_of_176_intents(execute):
+    notebook = nbformat.read(ROOT / "colab/01_intent_176.ipynb", as_version=nbformat.NO_CONVERT)
+    then = """
+import json
+files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
+shapes = [list(tmp_pooled_output.shape), list(tmp_sequence_output.shape)]
+likeliest = [[label for label, _ in answers] for answers in classifier.top(utterances, k=3)]
+names = "accuracy course_accuracy hub_accuracy threshold served files shapes utterances likeliest".split()
+print(json.dumps({name: globals()[name] for name in names}))
+"""
+    found = json.loads(execute(notebook, SMALL["01_intent_176"], then))
+    assert found["shapes"] == [[None, 128], [None, 10, 128]]
+    for name in ("course_accuracy", "accuracy", "hub_accuracy", "threshold"):
+        assert isinstance(found[name], float) and 0 <= found[name] <= 1
+    assert found["accuracy"] > 0.02  # chance is 0.006
+    written = {"model/model.keras", "confusion.png", "encoder/saved_model.pb", "strings/saved_model.pb"}
+    assert written <= set(found["files"])
+    served = [line.split("  ->  ") for line in found["served"].splitlines()]
+    assert [text for text, _ in served] == found["utterances"]
+    assert [[word for word in answer.split() if "." in word] for _, answer in served] == found["likeliest"]
