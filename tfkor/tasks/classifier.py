@@ -74,8 +74,6 @@ class TextClassifier:
             )
         self.encoder = encoder
         self.tokenizer = tokenizer
-        if pooling != "first":
-            encoder.pooler.trainable = False  # it gets no gradient
         self.activation = activation
         self.dropout = dropout
         self.pooling = pooling
@@ -109,6 +107,11 @@ class TextClassifier:
     def label_type(self):
         """What a label is: "class" (a name), "multi_label" (a tuple of names) or "regression" (a number)."""
         return LABEL_TYPES[self.activation]
+
+    def trained_variables(self):
+        """All trainable ones but those of a pooler that `pooling` leaves out."""
+        idle = set() if self.pooling == "first" else {id(v) for v in self.encoder.pooler.variables}
+        return [variable for variable in self.model.trainable_variables if id(variable) not in idle]
 
     def logits(self, batch, training):
         """Dict of the three inputs [B, S] -> logits float32 [B, C], without computing what they don't need."""
@@ -203,7 +206,7 @@ class TextClassifier:
         total = len(batches) * epochs
         optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, precision=policy)
         return fit_epochs(
-            TrainStep(self.model, optimizer, self.loss, jit_compile),
+            TrainStep(self.model, optimizer, self.loss, jit_compile, self.trained_variables()),
             batches,
             epochs,
             evaluate=None if validation is None else lambda: self.evaluate(validation),

@@ -22,14 +22,16 @@ class TrainStep:
     variables live here between steps: `sync()` writes them back into the model and the optimizer.
 
     `jit_compile=None` means XLA on GPU and TPU, and plain graphs on the CPU, where XLA's compile time isn't won back
-    in a short training. JAX always compiles.
+    in a short training. JAX always compiles. `variables` are the ones to train, if not all that are trainable: those
+    that the loss does not depend on should not be among them, since their weights would decay.
     """
 
-    def __init__(self, model, optimizer, loss_fn, jit_compile=None):
+    def __init__(self, model, optimizer, loss_fn, jit_compile=None, variables=None):
         self.model = model
         self.optimizer = optimizer
         self.loss_fn = loss_fn
-        optimizer.build(model.trainable_variables)
+        self.trained = list(model.trainable_variables if variables is None else variables)
+        optimizer.build(self.trained)
         if keras.backend.backend() == "jax":
             self.step = self.jax_step()
             self.state = None
@@ -54,7 +56,9 @@ class TrainStep:
             self.state = None
 
     def variables(self):
-        return self.model.trainable_variables, self.model.non_trainable_variables, self.optimizer.variables
+        trained = {id(variable) for variable in self.trained}
+        others = [variable for variable in self.model.variables if id(variable) not in trained]
+        return self.trained, others, self.optimizer.variables
 
     def tensorflow_step(self, jit_compile):
         import tensorflow as tf
@@ -63,9 +67,8 @@ class TrainStep:
             with tf.GradientTape() as tape:
                 loss, metrics = self.loss_fn(batch)
                 scaled = self.optimizer.scale_loss(loss)
-            variables = self.model.trainable_variables
-            gradients = tape.gradient(scaled, [v.value for v in variables])
-            self.optimizer.apply(dense_gradients(gradients), variables)
+            gradients = tape.gradient(scaled, [v.value for v in self.trained])
+            self.optimizer.apply(dense_gradients(gradients), self.trained)
             return {"loss": loss, **metrics}
 
         return tensorflow_function(step, jit_compile)
