@@ -81,6 +81,7 @@ setup(
             "pandas>=2,<4",
             "pytest>=8,<10",
             "ruff>=0.17,<0.18",
+            "scikit-learn>=1.5,<2",
             "setuptools>=70.1",  # builds wheels by itself
             "tensorboard>=2.19,<3",
         ],

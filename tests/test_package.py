@@ -17,13 +17,15 @@ import tfkor
 
 ROOT = Path(__file__).parent.parent
 SETUP = ROOT / "setup.py"
+# what a `make test` around this test hands down
+OUTSIDE = ("KERAS_BACKEND", "PYTHONPATH", "EXTRAS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHON", "VENV")
 
 pytestmark = pytest.mark.skipif(not SETUP.exists(), reason="runs in a checkout or an unpacked source distribution")
 
 
 def run(*command, cwd, **environment):
-    """Runs a program without the checkout on its path; returns it completed, with stdout and stderr as text."""
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "KERAS_BACKEND")} | environment
+    """Runs a program without the settings of this process; returns it completed, with stdout and stderr as text."""
+    env = {k: v for k, v in os.environ.items() if k not in OUTSIDE} | environment
     return subprocess.run([str(x) for x in command], cwd=cwd, env=env, capture_output=True, text=True)
 
 

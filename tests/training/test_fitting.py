@@ -63,10 +63,14 @@ def test_float16_takes_back_a_step_whose_gradients_overflow():
     step = linear_step("mixed_float16")
     before = [w.copy() for w in step.model.get_weights()[:2]]
     scale = float(step.optimizer.dynamic_scale)
-    huge = {"x": np.full((8, 3), 6e4, np.float32), "y": np.zeros(8, np.float32), "sample_weight": np.ones(8, np.float32)}
+    huge = {
+        "x": np.full((8, 3), 6e4, np.float32),
+        "y": np.zeros(8, np.float32),
+        "sample_weight": np.ones(8, np.float32),
+    }
     step(huge)
     step.sync()
-    kernel, bias = step.model.trainable_variables
+    kernel, _ = step.model.trainable_variables
     np.testing.assert_array_equal(kernel.numpy(), before[0])
     assert float(step.optimizer.dynamic_scale) < scale
 

@@ -2,7 +2,15 @@
 
 from tfkor.layers.attention import SelfAttention
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import outputs_like, three_inputs
+from tfkor.layers.inputs import check_ids, outputs_like, three_inputs
 from tfkor.layers.transformer import TransformerBlock, activation_function
 
-__all__ = ["Embeddings", "SelfAttention", "TransformerBlock", "activation_function", "outputs_like", "three_inputs"]
+__all__ = [
+    "Embeddings",
+    "SelfAttention",
+    "TransformerBlock",
+    "activation_function",
+    "check_ids",
+    "outputs_like",
+    "three_inputs",
+]

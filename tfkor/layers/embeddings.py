@@ -39,6 +39,8 @@ class Embeddings(keras.layers.Layer):
         self.built = True
 
     def call(self, word_ids, segment_ids, training=False):
+        if len(word_ids.shape) != 2:
+            raise ValueError(f"input_word_ids has the shape {tuple(word_ids.shape)}; expected [B, S], rows of ids")
         length = ops.shape(word_ids)[1]
         if isinstance(length, int) and length > self.max_position_embeddings:
             raise ValueError(

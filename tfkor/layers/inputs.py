@@ -1,5 +1,7 @@
 """The three inputs of an encoder, as a list or as a dict, and outputs of the same kind."""
 
+import numpy as np
+
 INPUT_NAMES = ("input_word_ids", "input_mask", "segment_ids")
 
 
@@ -33,3 +35,18 @@ def outputs_like(inputs, pooled_output, sequence_output, **more):
         more = {name: value for name, value in more.items() if value is not None}
         return {"pooled_output": pooled_output, "sequence_output": sequence_output, **more}
     return pooled_output, sequence_output
+
+
+def check_ids(word_ids, vocab_size):
+    """Raises ValueError where word_ids, an int array [B, S] or [S], holds an id outside 0 ... vocab_size - 1.
+
+    For arrays from elsewhere than the encoder's tokenizer. An encoder by itself raises only for ids that are too
+    large, and only on TensorFlow's CPU without XLA; else it computes with some other vector. -1 means the last row.
+    """
+    ids = np.atleast_2d(word_ids)
+    if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
+        row, position = np.unravel_index(ids.argmax() if ids.max() >= vocab_size else ids.argmin(), ids.shape)
+        raise ValueError(
+            f"input_word_ids holds the id {ids[row, position]} in row {row} at position {position}; expected 0 to "
+            f"{vocab_size - 1}, as vocab_size is {vocab_size}. Use the tokenizer that the encoder was trained with"
+        )

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from tfkor.layers import Embeddings, TransformerBlock, outputs_like, three_inputs
 
@@ -16,6 +17,7 @@ SIZES = {
     "base": dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072),
     "large": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
 }
+SIZE_FIELDS = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,18 @@ class Bert(keras.Model):
             else None,
             attentions=[spec(attention) for _ in self.blocks] if self.output_attentions else None,
         )
+
+    def save_own_variables(self, store):
+        store["sizes"] = [getattr(self.config, name) for name in SIZE_FIELDS]
+
+    def load_own_variables(self, store):
+        # Keras by itself would leave out the blocks that this encoder doesn't have, without an error
+        found = dict(zip(SIZE_FIELDS, np.array(store["sizes"]).tolist(), strict=True))
+        wrong = [f"{k} {v}, here {getattr(self.config, k)}" for k, v in found.items() if v != getattr(self.config, k)]
+        if wrong:
+            raise ValueError(
+                f"the file holds a BERT of other sizes: {'; '.join(wrong)}. Build it with those of the file"
+            )
 
     def get_config(self):
         return {

@@ -17,6 +17,27 @@ class AdamW(keras.optimizers.AdamW):
     def apply(self, grads, trainable_variables=None):
         return super().apply(dense_gradients(grads), trainable_variables)
 
+    def update_step(self, gradient, variable, learning_rate):
+        """The same formula in one operation on the TensorFlow backend; Keras' dozen take twice as long on a CPU."""
+        if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
 
 def dense_gradients(grads):
     """Turns the sparse gradients (tf.IndexedSlices) among `grads` into dense ones; does nothing on JAX."""

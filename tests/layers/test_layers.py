@@ -1,0 +1,134 @@
+"""The small layers by themselves."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfkor.layers import (
+    Embeddings,
+    SelfAttention,
+    TransformerBlock,
+    activation_function,
+    check_ids,
+    outputs_like,
+    three_inputs,
+)
+from tfkor.layers.attention import mask_to_bias
+from tfkor.layers.pooling import max_over_tokens, mean_over_tokens
+
+X = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
+
+
+def test_attention_equals_its_definition():
+    attention = SelfAttention(8, num_attention_heads=2, initializer_range=0.5)
+    attention.build()
+    context, probabilities = attention(X, MASK)
+    kernels = [attention.query.kernel, *ops.split(attention.key_value.kernel, 2, axis=1)]
+    query, key, value = (X @ ops.convert_to_numpy(kernel) for kernel in kernels)  # biases are zero
+    expected = np.zeros_like(X)
+    for row in range(2):
+        for head in (slice(0, 4), slice(4, 8)):
+            scores = query[row, :, head] @ key[row, :, head].T / np.sqrt(4)
+            weights = np.exp(scores) * MASK[row]
+            weights /= weights.sum(-1, keepdims=True)
+            np.testing.assert_allclose(probabilities[row, head.start // 4], weights, atol=1e-6)
+            expected[row, :, head] = weights @ value[row, :, head]
+    expected = expected @ ops.convert_to_numpy(attention.output_dense.kernel)
+    np.testing.assert_allclose(context, expected, atol=1e-5)
+
+
+def test_a_mask_for_each_pair_equals_a_mask_for_each_row():
+    attention = SelfAttention(8, num_attention_heads=2)
+    pairs = np.repeat(MASK[:, None], 5, axis=1)
+    np.testing.assert_array_equal(attention(X, MASK)[0], attention(X, pairs)[0])
+    causal = np.tril(np.ones((2, 5, 5), "int32"))
+    _, probabilities = attention(X, causal)
+    assert (np.triu(ops.convert_to_numpy(probabilities), 1) == 0).all()
+
+
+def test_some_queries_give_the_same_positions_of_the_block():
+    block = TransformerBlock(8, num_attention_heads=2, intermediate_size=16, initializer_range=0.5)
+    whole, probabilities = block(X, MASK)
+    part, part_probabilities = block(X, MASK, queries=X[:, 1:3])
+    np.testing.assert_allclose(part, whole[:, 1:3], atol=1e-5)
+    np.testing.assert_allclose(part_probabilities, probabilities[:, :, 1:3], atol=1e-6)
+
+
+def test_the_bias_of_a_mask_is_zero_or_very_negative():
+    bias = ops.convert_to_numpy(mask_to_bias(MASK))
+    assert bias.shape == (2, 1, 1, 5) and bias.dtype == "float32"
+    np.testing.assert_array_equal(bias[:, 0, 0], np.where(MASK, 0, -1e9).astype("float32"))
+
+
+def test_embeddings_are_the_normed_sum_of_three_rows():
+    embeddings = Embeddings(10, 8, max_position_embeddings=6, type_vocab_size=3, layer_norm_eps=1e-6)
+    embeddings.build()
+    ids, segments = np.array([[3, 9, 9]]), np.array([[0, 2, 1]])
+    x = embeddings.word_embeddings.numpy()[ids] + embeddings.position_embeddings.numpy()[:3]
+    x += embeddings.token_type_embeddings.numpy()[segments]
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(embeddings(ids, segments), x, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("gelu", [-0.158655, 0.0, 0.841345, 2.995950]),
+        ("gelu_new", [-0.158808, 0.0, 0.841192, 2.996363]),
+        ("relu", [0, 0, 1, 3]),
+    ],
+)
+def test_activations(name, values):
+    x = np.array([-1.0, 0.0, 1.0, 3.0], "float32")
+    np.testing.assert_allclose(activation_function(name)(x), values, atol=2e-6)
+
+
+def test_three_inputs_come_in_order():
+    given = {"segment_ids": 3, "input_word_ids": 1, "input_mask": 2}
+    assert three_inputs(given) == three_inputs([1, 2, 3]) == three_inputs((1, 2, 3)) == (1, 2, 3)
+    assert three_inputs({"input_type_ids": 3, "input_word_ids": 1, "input_mask": 2}) == (1, 2, 3)
+    with pytest.raises(ValueError, match="found 4 of them"):
+        three_inputs([1, 2, 3, 4])
+    with pytest.raises(ValueError, match="the dict of inputs has the names"):
+        three_inputs({**given, "positions": 4})
+
+
+def test_outputs_are_like_the_inputs():
+    assert outputs_like([1, 2, 3], "p", "s", attentions=["a"]) == ("p", "s")
+    output = outputs_like({}, "p", "s", attentions=["a"], hidden_states=None)
+    assert output == {"pooled_output": "p", "sequence_output": "s", "attentions": ["a"]}
+
+
+def test_check_ids_names_the_id_and_its_place():
+    check_ids(np.array([[0, 9], [3, 1]]), vocab_size=10)
+    check_ids(np.zeros((0, 4), "int32"), vocab_size=10)
+    check_ids([0, 9], vocab_size=10)
+    with pytest.raises(ValueError, match="the id 31 in row 1 at position 0; expected 0 to 9, as vocab_size is 10"):
+        check_ids([[10, 9], [31, -4]], vocab_size=10)
+    with pytest.raises(ValueError, match="the id -4 in row 1 at position 1"):
+        check_ids(np.array([[0, -1], [9, -4]]), vocab_size=10)
+    with pytest.raises(ValueError, match="the id 10 in row 0 at position 2"):
+        check_ids([1, 2, 10], vocab_size=10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_pooling_leaves_padding_out(dtype):
+    x = X.copy()
+    x[1, 3:] = 100.0
+    largest = ops.convert_to_numpy(ops.cast(max_over_tokens(ops.cast(x, dtype), MASK), "float32"))
+    mean = ops.convert_to_numpy(ops.cast(mean_over_tokens(ops.cast(x, dtype), MASK), "float32"))
+    near = 1e-5 if dtype == "float32" else 2e-2
+    np.testing.assert_allclose(largest, np.stack([x[0].max(0), x[1, :3].max(0)]), atol=near)
+    np.testing.assert_allclose(mean, np.stack([x[0].mean(0), x[1, :3].mean(0)]), atol=near)
+
+
+def test_mean_of_no_token_is_zero():
+    assert (ops.convert_to_numpy(mean_over_tokens(ops.convert_to_tensor(X), 0 * MASK)) == 0).all()
+
+
+def test_layers_of_a_policy_pass_it_on():
+    block = TransformerBlock(8, num_attention_heads=2, intermediate_size=16, dtype="mixed_bfloat16")
+    layers = [layer for layer in block._flatten_layers() if not isinstance(layer, keras.layers.Dropout)]
+    assert {layer.dtype_policy.name for layer in layers} == {"mixed_bfloat16"}

@@ -1,0 +1,125 @@
+"""TFLite models of one length, for phones and small machines, and their use from Python."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfkor.export.common import SCORE_NAMES, check_classifier, float32_compute
+from tfkor.files import new_file
+from tfkor.layers.inputs import INPUT_NAMES, three_inputs
+
+QUANTIZATIONS = (None, "float16", "int8")
+
+
+def export_tflite(classifier_or_model, path, length, quantize=None, overwrite=False):
+    """Writes a TFLite model from ids, int32 [B, length], to probabilities float32 [B, C].
+
+    Its signature `serving_default` has the names input_word_ids, input_mask, segment_ids, and "probabilities" (a
+    regression: "values"; a Keras model: "outputs"). Any B: the interpreter resizes its inputs.
+
+    Args:
+      classifier_or_model: a TextClassifier, or a Keras model with a list of three inputs and one output.
+      length: tokens of a row; shorter rows are padded.
+      quantize: None for float32; "float16" for weights of half the size; "int8" for weights of a quarter of the size,
+        and activations that are quantised as they come (dynamic range).
+      overwrite: replace the file at `path`.
+
+    Returns:
+      The path.
+
+    Raises:
+      ValueError: another `quantize`, or a length that the encoder's position table doesn't hold.
+      FileExistsError, PermissionError: `path` is there already, or can't be written.
+    """
+    path = Path(path)
+    if quantize not in QUANTIZATIONS:
+        raise ValueError(f"quantize is {quantize!r}; expected one of {list(QUANTIZATIONS)}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already; expected a new file: name another one, or say overwrite")
+    with new_file(path) as temporary:
+        model, name, compute = parts_of(classifier_or_model, length)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, length), tf.int32, name=name) for name in INPUT_NAMES])
+        def serve(input_word_ids, input_mask, segment_ids):
+            return {name: compute([input_word_ids, input_mask, segment_ids])}
+
+        root = tf.train.Checkpoint(variables=[v.value for v in model.variables])
+        with tempfile.TemporaryDirectory() as folder:
+            with float32_compute(model):
+                tf.saved_model.save(root, folder, {"serving_default": serve})
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            if quantize:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if quantize == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            temporary.write_bytes(converter.convert())
+    return path
+
+
+def parts_of(classifier_or_model, length):
+    """Returns the Keras model, the name of its output, and a function of the three inputs."""
+    if not hasattr(classifier_or_model, "activation"):
+        model = classifier_or_model
+        return model, "outputs", lambda inputs: model(inputs, training=False)
+    classifier = classifier_or_model
+    check_classifier(classifier)
+    limit = classifier.encoder.config.max_position_embeddings
+    if not 2 <= length <= limit:
+        raise ValueError(f"length is {length}; expected 2 to {limit}, which the encoder's position table holds")
+
+    def compute(inputs):
+        return classifier.activate(classifier.logits(dict(zip(INPUT_NAMES, inputs)), training=False))
+
+    return classifier.model, SCORE_NAMES[classifier.activation], compute
+
+
+class TFLiteClassifier:
+    """Runs a file that `export_tflite` wrote: list or dict of three int [B, S] -> NumPy float32 [B, C].
+
+        classifier = TFLiteClassifier("classifier_int8.tflite")
+        probabilities = classifier(tokenizer(texts))
+
+    Shorter rows are padded to `length`, the length the file was made for.
+
+    Args:
+      batch_size: rows that the interpreter takes at once.
+      num_threads: threads of the interpreter; None leaves it to TFLite.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: not a TFLite model with the three inputs, or (when called) rows longer than `length`.
+    """
+
+    def __init__(self, path, batch_size=32, num_threads=None):
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"{path}: no such file; expected a .tflite file that export_tflite wrote")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # tf.lite tells of its successor
+                self.interpreter = tf.lite.Interpreter(str(path), num_threads=num_threads)
+            self.runner = self.interpreter.get_signature_runner("serving_default")
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{path}: not a TFLite model with the signature serving_default ({error})") from error
+        details = self.runner.get_input_details()
+        if set(details) != set(INPUT_NAMES):
+            raise ValueError(f"{path}: the model has the inputs {sorted(details)}; expected {list(INPUT_NAMES)}")
+        (self.output_name,) = self.runner.get_output_details()
+        self.length = int(details[INPUT_NAMES[0]]["shape"][1])
+        self.batch_size = batch_size
+
+    def __call__(self, inputs):
+        inputs = [np.asarray(x, np.int32) for x in three_inputs(inputs)]
+        rows, columns = inputs[0].shape
+        if columns > self.length:
+            raise ValueError(f"the rows have {columns} ids; the TFLite model takes {self.length}: cut them")
+        padding = ((0, int(rows == 0)), (0, self.length - columns))  # the interpreter needs a row
+        inputs = [np.pad(x, padding) for x in inputs]
+        outputs = []
+        for start in range(0, len(inputs[0]), self.batch_size):
+            batch = {name: x[start : start + self.batch_size] for name, x in zip(INPUT_NAMES, inputs)}
+            outputs.append(self.runner(**batch)[self.output_name])
+        return np.concatenate(outputs)[:rows]

@@ -1,0 +1,234 @@
+"""Korean text normalisation: of a string, of many at once as an array of code points, and with the way back."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from tfkor.text import characters
+
+REMOVED, SPACE, ALONE, REWRITTEN = 1, 2, 4, 8  # kinds of characters, as bits
+JAMO = (0x3131, 0x3163)  # compatibility jamo: the ㅋ of ㅋㅋㅋ
+REPLACEMENT = 0xFFFD  # stands for a lone surrogate
+DOTTED_I = "\u0130"  # the only character whose lower case is two
+
+
+def code_ranges(text):
+    """[(first, last), ...] of a table in characters.py."""
+    pairs = (word.partition("-") for word in text.split())
+    return [(int(first, 16), int(last or first, 16)) for first, _, last in pairs]
+
+
+def regex_class(text):
+    """The inside of a regular expression's [...] for a table in characters.py."""
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in code_ranges(text))
+
+
+def full_width_table():
+    """Code point -> its ordinary form, for full-width ＡＢＣ１２３！, half-width ｶ and ﾡ, and the ideographic space."""
+    table = {}
+    for code in (0x3000, *range(0xFF00, 0xFFEF)):
+        form = unicodedata.decomposition(chr(code)).split()
+        if form and form[0] in ("<wide>", "<narrow>"):
+            table[code] = int(form[1], 16)
+    return table
+
+
+@lru_cache(maxsize=1)
+def lower_table():
+    """uint32 [0x110000], a code point's lower case; a surrogate's is U+FFFD."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    table[0xD800:0xE000] = REPLACEMENT
+    for run in characters.LOWER.split():
+        first, last, step, shift = (int(number, 16) for number in run.split(":"))
+        table[first : last + 1 : step] += np.uint32(shift % 2**32)
+    return table
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Makes Korean text uniform; calling it on a string returns the normalised string.
+
+    By default this is what `Sequence([NFC(), BertNormalizer(strip_accents=False, handle_chinese_chars=False)])` of
+    Hugging Face `tokenizers` does, after lone surrogates have become U+FFFD. Accents are never stripped: that would
+    break Hangul syllables into jamo.
+
+    Args:
+      lowercase: Latin, Greek ... letters become lower case, each by itself.
+      nfc: NFC first, so that decomposed Hangul (file names of macOS) equals composed Hangul.
+      clean_text: removes control and format characters, private use and U+FFFD; white space becomes a blank.
+      full_width: full-width and half-width forms (ＡＢＣ, ！, ﾡ) become the ordinary ones.
+      max_jamo_repeats: keeps this many of a longer run of one jamo; 2 makes ㅋㅋㅋㅋㅋ ㅋㅋ.
+    """
+
+    lowercase: bool = False
+    nfc: bool = True
+    clean_text: bool = True
+    full_width: bool = False
+    max_jamo_repeats: int | None = None
+
+    def __post_init__(self):
+        for name in ("lowercase", "nfc", "clean_text", "full_width"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected True or False")
+        repeats = self.max_jamo_repeats
+        if repeats is not None and (type(repeats) is not int or not 1 <= repeats <= 100):
+            raise ValueError(f"max_jamo_repeats is {repeats!r}; expected None or a whole number from 1 to 100")
+
+    def __call__(self, text):
+        codes, kinds, _ = self.characters([text])
+        codes = np.where(kinds == SPACE, ord(" "), codes) if self.clean_text else codes
+        return codes[:-1].astype("<u4").tobytes().decode("utf-32-le")
+
+    def characters(self, texts, rewritten=False):
+        """Normalises strings as one array of code points, with a newline after each.
+
+        Args:
+          texts: list of str.
+          rewritten: whether they went through `rewrite` already.
+
+        Returns:
+          codes: uint32 [N], without the characters that cleaning removes.
+          kinds: uint8 [N], 0 or SPACE or ALONE (a word by itself).
+          starts: int64 [B + 1], where each text starts in `codes`; the last is N.
+        """
+        codes = code_points(texts)
+        kinds = self.kinds[codes]
+        if not rewritten and len(rows := self._rows_to_rewrite(texts, codes, kinds)):
+            texts = list(texts)
+            for row in rows:
+                texts[row] = self.rewrite(texts[row])
+            codes = code_points(texts)
+            kinds = self.kinds[codes]
+        starts = text_starts(texts)
+        kinds = kinds & (REMOVED | SPACE | ALONE)
+        kept = kinds != REMOVED
+        if not kept.all():
+            starts = np.concatenate([[0], np.cumsum(kept)])[starts]
+            codes, kinds = codes[kept], kinds[kept]
+        if self.lowercase:
+            codes = lower_table()[codes]
+        elif not self.clean_text:
+            codes = np.where((codes >= 0xD800) & (codes < 0xE000), REPLACEMENT, codes).astype(np.uint32)
+        return codes, kinds, starts
+
+    def rewrite(self, text):
+        """The steps that look at more than one character: full-width forms, repeated jamo, NFC, and İ in lower case.
+
+        NFC stands after the first two, and gives what it would give before them: it never changes a full-width form or
+        a compatibility jamo.
+        """
+        if self.full_width:
+            text = text.translate(full_width_table())
+        if self.max_jamo_repeats:
+            text = self._repeats.sub(r"\1" * self.max_jamo_repeats, text)
+        if self.nfc:
+            text = _KNOWN_TO_NFC.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
+        return text.replace(DOTTED_I, "i\u0307") if self.lowercase else text
+
+    def rewrite_with_spans(self, text):
+        """`rewrite(text)` and, for each of its characters, the (start, end) in `text` of what it stands for."""
+        spans = [(i, i + 1) for i in range(len(text))]
+        if self.full_width:
+            text = text.translate(full_width_table())
+        if self.max_jamo_repeats:
+            text, spans = _substitute(self._repeats, self._shorten, text, spans)
+        if self.nfc:
+            text, spans = _substitute(_NFC_CLUSTER, _compose, text, spans)
+        if self.lowercase:
+            text, spans = _substitute(re.compile(DOTTED_I), lambda _: [("i", 0, 1), ("\u0307", 0, 1)], text, spans)
+        return text, spans
+
+    @cached_property
+    def kinds(self):
+        """uint8 [0x110000]: what each code point is, 0 for a letter of a word."""
+        kinds = np.zeros(0x110000, np.uint8)
+        for table, kind in ((characters.SPACE, SPACE), (characters.ALONE, ALONE)):
+            for first, last in code_ranges(table):
+                kinds[first : last + 1] = kind
+        if self.clean_text:
+            for first, last in (*code_ranges(characters.REMOVED), (0xD800, 0xDFFF)):
+                kinds[first : last + 1] = REMOVED
+        if self.nfc:
+            for first, last in code_ranges(characters.NFC_ACTIVE):
+                kinds[first : last + 1] |= REWRITTEN
+        if self.full_width:
+            kinds[list(full_width_table())] |= REWRITTEN
+        if self.lowercase:
+            kinds[ord(DOTTED_I)] |= REWRITTEN
+        return kinds
+
+    def _rows_to_rewrite(self, texts, codes, kinds):
+        wanted = (kinds & REWRITTEN) != 0
+        if self.max_jamo_repeats:
+            wanted[1:] |= (codes[1:] == codes[:-1]) & (codes[1:] >= JAMO[0]) & (codes[1:] <= JAMO[1])
+        places = np.flatnonzero(wanted)
+        return np.unique(np.searchsorted(text_starts(texts), places, "right") - 1) if len(places) else places
+
+    @cached_property
+    def _repeats(self):
+        return re.compile(f"([{chr(JAMO[0])}-{chr(JAMO[1])}])\\1{{{self.max_jamo_repeats},}}")
+
+    def _shorten(self, run):
+        kept = self.max_jamo_repeats
+        return [(run[i], i, i + 1 if i < kept - 1 else len(run)) for i in range(kept)]
+
+
+def code_points(texts):
+    """uint32 [N]: the code points of strings, with a newline after each."""
+    joined = "\n".join(texts) + "\n"
+    return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def text_starts(texts):
+    """int64 [B + 1]: where each text starts in `code_points(texts)`."""
+    return np.cumsum([0, *(len(text) + 1 for text in texts)], dtype=np.int64)
+
+
+# Hugging Face's NFC knows the characters of Unicode 9 and passes over newer ones, which end what can be joined.
+_NEWER = regex_class(characters.NFC_NEWER)
+_ACTIVE = regex_class(characters.NFC_ACTIVE)
+_KNOWN_TO_NFC = re.compile(f"[^{_NEWER}]+")
+_NFC_CLUSTER = re.compile(f"[^{_NEWER}{_ACTIVE}]?[{_ACTIVE}]+")
+
+
+def _substitute(pattern, function, text, spans):
+    """Replaces each match by function(match's text) = [(character, start, end) in the match]; carries spans along."""
+    new_text, new_spans, done = [], [], 0
+    for match in pattern.finditer(text):
+        new_text.append(text[done : match.start()])
+        new_spans += spans[done : match.start()]
+        inside = spans[match.start() : match.end()]
+        for char, start, end in function(match[0]):
+            new_text.append(char)
+            new_spans.append((inside[start][0], inside[end - 1][1]))
+        done = match.end()
+    return "".join(new_text) + text[done:], new_spans + spans[done:]
+
+
+def _compose(cluster):
+    """NFC of a few characters, each with the range of characters it came from (Unicode Standard Annex 15)."""
+    parts = [(part, i, i + 1) for i, char in enumerate(cluster) for part in unicodedata.normalize("NFD", char)]
+    ordered, marks = [], []
+    for part in [*parts, None]:  # marks between two starters are sorted by their class
+        if part and unicodedata.combining(part[0]):
+            marks.append(part)
+        else:
+            ordered += [*sorted(marks, key=lambda mark: unicodedata.combining(mark[0])), part]
+            marks = []
+    composed, starter = [], None
+    for char, start, end in ordered[:-1]:
+        kind = unicodedata.combining(char)
+        last = composed[-1] if composed else None
+        if starter is not None and (starter == len(composed) - 1 or unicodedata.combining(last[0]) < kind):
+            first, first_start, first_end = composed[starter]
+            pair = unicodedata.normalize("NFC", first + char)
+            if len(pair) == 1:
+                composed[starter] = (pair, min(first_start, start), max(first_end, end))
+                continue
+        if not kind:
+            starter = len(composed)
+        composed.append((char, start, end))
+    return composed

@@ -1,0 +1,137 @@
+"""WordPiece: the longest entry of the vocabulary first, for all words of many texts at once."""
+
+import numpy as np
+
+from tfkor.text.normalization import ALONE, REWRITTEN, SPACE
+
+HEAD, TAIL = 0, 1  # the roots of the trie: entries that begin a word, entries that go on (those with ##)
+
+
+class WordPiece:
+    """A vocabulary as a double-array trie (Aoe 1989) that all words walk through side by side, in NumPy.
+
+    Args:
+      vocab: list of str, an entry's id is its place.
+      kinds: uint8 [0x110000], `Normalizer.kinds`.
+      unk_id: what a word becomes that the vocabulary can't spell.
+      max_word_chars: what is longer becomes unk_id too.
+    """
+
+    def __init__(self, vocab, kinds, unk_id, max_word_chars):
+        self.unk_id, self.max_word_chars = unk_id, max_word_chars
+        entries = [(entry, i) for i, entry in enumerate(_spellable(vocab, kinds)) if entry]
+        alphabet = sorted({char for (_, chars), _ in entries for char in chars})
+        self.symbols = np.zeros(0x110000, np.int32)  # code point -> 1, 2, ... or 0 outside the alphabet
+        self.symbols[[ord(char) for char in alphabet]] = np.arange(1, len(alphabet) + 1)
+        number = {char: i + 1 for i, char in enumerate(alphabet)}
+        children, ids = [{}, {}], [-1, -1]
+        for (root, chars), i in entries:
+            node = root
+            for char in chars:
+                node = children[node].setdefault(number[char], len(children))
+                if node == len(children):
+                    children.append({})
+                    ids.append(-1)
+            ids[node] = i
+        self._place(children, ids, len(alphabet) + 1)
+
+    def _place(self, children, ids, width):
+        """The child of state s for symbol c is the state base[s] + c, if check[base[s] + c] == s."""
+        states, bases = {HEAD: HEAD, TAIL: TAIL}, {}
+        used = bytearray(4 * width + 4 * len(children))
+        at, singles = width, False
+        parents = [node for node, below in enumerate(children) if below]
+        for node in sorted(parents, key=lambda node: -len(children[node])):
+            symbols = sorted(children[node])
+            if len(symbols) == 1 and not singles:  # these fill the holes that the larger ones left
+                at, singles = width, True
+            while True:
+                at = used.find(0, at)
+                base = at - symbols[0]
+                if not any(used[base + symbol] for symbol in symbols):
+                    break
+                at += 1
+            bases[node] = base
+            for symbol in symbols:
+                used[base + symbol] = 1
+                states[children[node][symbol]] = base + symbol
+            if at + 2 * width > len(used):
+                used.extend(bytes(len(used)))
+        size = max(states.values()) + width + 1
+        self.base = np.zeros(size, np.int64)
+        self.check = np.full(size, -1, np.int64)
+        self.ids = np.full(size, -1, np.int32)  # ids[-1] is -1 too: state -1 is no state
+        for node, state in states.items():
+            self.ids[state] = ids[node]
+            for child in children[node].values():
+                self.check[states[child]] = state
+        for node, base in bases.items():
+            self.base[states[node]] = base
+        steps = self.base[[HEAD, TAIL], None] + np.arange(width)  # the first step is looked up in a plain table
+        self.first = np.where(self.check[steps] == [[HEAD], [TAIL]], steps, -1)
+
+    def pieces(self, codes, kinds):
+        """int32 [N]: the id of the piece that starts at each character; -1 inside pieces and between words."""
+        begin, end = words(kinds)
+        symbols = self.symbols[codes]
+        out = np.full(len(codes), -1, np.int32)
+        too_long = end - begin > self.max_word_chars
+        live, unknown, root = np.flatnonzero(~too_long), [np.flatnonzero(too_long)], HEAD
+        at, stop = begin[live], end[live]
+        while len(at):
+            ids, lengths = self._longest(symbols, at, root)
+            out[at] = ids
+            at = at + lengths
+            missing = ids < 0
+            if missing.any():
+                unknown.append(live[missing])
+            live, at, stop = (x[~missing & (at < stop)] for x in (live, at, stop))
+            root = TAIL
+        if len(unknown := np.concatenate(unknown)):
+            out[spans(begin[unknown], (end - begin)[unknown])] = -1
+            out[begin[unknown]] = self.unk_id
+        return out
+
+    def _longest(self, symbols, at, root):
+        """The id and length of the longest entry that starts at each place; -1 and 1 where there is none."""
+        states = self.first[root][symbols[at]]
+        ids, lengths = self.ids[states], np.ones(len(at), np.int64)
+        rows = np.flatnonzero(states >= 0)
+        states, at, length = states[rows], at[rows] + 1, 2
+        while len(rows):
+            steps = self.base[states] + symbols[at]
+            alive = np.flatnonzero(self.check[steps] == states)
+            states, rows, at = steps[alive], rows[alive], at[alive] + 1
+            found = self.ids[states]
+            ends = np.flatnonzero(found >= 0)
+            ids[rows[ends]] = found[ends]
+            lengths[rows[ends]] = length
+            length += 1
+        return ids, lengths
+
+
+def words(kinds):
+    """Where words begin and end: int64 [W], int64 [W]. The last character must be SPACE."""
+    edge = kinds != 0
+    starts = edge.copy()
+    starts[0] = True
+    starts[1:] |= edge[:-1]
+    space = kinds == SPACE
+    starts &= ~space
+    stops = np.flatnonzero(starts | space)
+    return np.flatnonzero(starts), stops[np.flatnonzero(starts[stops]) + 1]
+
+
+def spans(starts, lengths):
+    """int64 [sum of lengths]: start, start + 1, ... start + length - 1 of each, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _spellable(vocab, kinds):
+    """(root, characters) of each entry, or None where no text can hold it: [MASK], since each bracket is a word."""
+    kind = {char: int(kinds[ord(char)]) & ~REWRITTEN for char in set("".join(vocab))}
+    for entry in vocab:
+        root, chars = (TAIL, entry[2:]) if entry.startswith("##") and len(entry) > 2 else (HEAD, entry)
+        inside = not any(kind[char] for char in chars)
+        yield (root, chars) if inside or (root == HEAD and len(chars) == 1 and kind[chars] == ALONE) else None
