@@ -2,11 +2,11 @@
 
   python benchmarks/intents176.py
 
-Three figures: accuracy on the test split over several seeds; the same of TF-IDF + logistic regression (1 to 2 grams of
-characters, `char_wb`, chosen on dev among C = 1, 3, 10, 30, 100); and how well the largest probability tells known
-intents from others: one intent of each domain is held out of training (its test rows are the unknown ones), and lines of the chatbot
-data (songys/Chatbot_data), which ask for nothing, are unknown too where TFKOR_DATA has them. The threshold is that of
-`TextClassifier.calibrate` on dev, 95% acceptance. Needs scikit-learn. The last line is one JSON object.
+Three figures. Accuracy on the test split over several seeds. The same of TF-IDF + logistic regression (1 to 2 grams of
+characters, `char_wb`, chosen on dev among C = 1, 3, 10, 30, 100). And how well the largest probability tells known
+intents from others: one intent of each domain is held out of training, and its test rows are the unknown ones; lines of
+the chatbot data (songys/Chatbot_data), which ask for nothing, are unknown too, where TFKOR_DATA has them. The threshold
+is that of `TextClassifier.calibrate` on dev, 95% acceptance. Needs scikit-learn. The last line is one JSON object.
 """
 
 import csv

@@ -43,9 +43,9 @@ def train(bert_layer, data):
 def main(path, data_path):
     import tensorflow_hub as hub
 
-    assert tf.keras.__version__.startswith("2."), tf.keras.__version__
     data = dict(np.load(data_path))
     bert_layer = hub.KerasLayer(path, trainable=True)
+    assert isinstance(bert_layer, tf.keras.layers.Layer), "set TF_USE_LEGACY_KERAS=1"
     figures = train(bert_layer, data)
     inputs = [tf.constant(data[name]) for name in ("input_word_ids", "input_mask", "segment_ids")]
     outputs = bert_layer(dict(zip(("input_word_ids", "input_mask", "input_type_ids"), inputs)))

@@ -1,6 +1,6 @@
 """Writes tests/golden/bert/*.npz: what Hugging Face's BertModel computes with the recipe's weights.
 
-    pip install -e ".[parity]" && python tests/golden/make_bert_golden.py
+pip install -e ".[parity]" && python tests/golden/make_bert_golden.py
 """
 
 import sys

@@ -34,7 +34,8 @@ def new_classifier(**options):
     options.setdefault("pooling", "max")  # learns this task in a few steps
     tokenizer = Tokenizer.from_vocab(VOCAB)
     sizes = dict(num_hidden_layers=1, hidden_size=64, intermediate_size=128, max_position_embeddings=16)
-    config = BertConfig.of("tiny", vocab_size=len(VOCAB), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **sizes)
+    sizes |= dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    config = BertConfig.of("tiny", vocab_size=len(VOCAB), **sizes)
     encoder = Bert(config, dtype=options.pop("dtype", "float32"))
     return TextClassifier(encoder, tokenizer=tokenizer, max_length=16, **options)
 

@@ -40,9 +40,7 @@ def test_a_wrong_option(options):
 @pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("clean_text", [False, True])
 def test_equals_the_reference(lowercase, clean_text):
-    bert = BertNormalizer(
-        clean_text=clean_text, handle_chinese_chars=False, strip_accents=False, lowercase=lowercase
-    )
+    bert = BertNormalizer(clean_text=clean_text, handle_chinese_chars=False, strip_accents=False, lowercase=lowercase)
     expected = Sequence([NFC(), bert])
     normalize = Normalizer(lowercase=lowercase, clean_text=clean_text)
     known = set(map(chr, (code for codes in FEW.values() for code in codes)))

@@ -177,7 +177,8 @@ random = np.random.default_rng(0)
 step = TrainStep(model, build_optimizer(1e-3, 6), loss)
 for _ in range(6):
     ids = random.integers(5, 50, (4, 9)).astype("int32")
-    batch = {"ids": ids, "mask": np.ones_like(ids), "segments": ids % 2, "target": random.normal(size=4).astype("float32")}
+    batch = {"ids": ids, "mask": np.ones_like(ids), "segments": ids % 2}
+    batch["target"] = random.normal(size=4).astype("float32")
     print(float(step(batch)["loss"]))
 step.sync()
 """

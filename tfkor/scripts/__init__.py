@@ -1,9 +1,17 @@
 """Programs with absl flags. The last line that each prints is one JSON object with its figures."""
 
 import json
+import logging
+import os
 import sys
 
 from absl import app
+from absl import logging as absl_logging
+
+
+def say(text):
+    """Prints to standard error, where progress goes."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def run_program(define_flags, job):
@@ -15,12 +23,15 @@ def run_program(define_flags, job):
     def main(argv):
         if len(argv) > 1:
             raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        absl_logging.set_verbosity(absl_logging.WARNING)  # TensorFlow tells of each file that it writes
         try:
             figures = job()
         except (ValueError, OSError, FloatingPointError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}")
             raise SystemExit(1) from None
         print(json.dumps(figures, ensure_ascii=False), flush=True)
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     define_flags()
     app.run(main)

@@ -34,7 +34,7 @@ from tfkor.tasks.report import confusion_picture, domain_report, markdown_table
 from tfkor.text import train_wordpiece
 
 FLAGS = flags.FLAGS
-EPOCHS = 15
+EPOCHS = 20
 
 UTTERANCES = [
     "이번 달 카드값 얼마 나왔어?",
@@ -65,14 +65,14 @@ def define_flags():
 def new_classifier(texts, num_classes=176, seed=0):
     """A tokenizer trained on `texts`, and a classifier on a small BERT that is not pretrained."""
     keras.utils.set_random_seed(seed)
-    tokenizer = Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=8000))
+    tokenizer = Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=6000))
     sizes = dict(vocab_size=tokenizer.vocab_size, num_hidden_layers=2, max_position_embeddings=64)
-    encoder = Bert(BertConfig.of("mini", **sizes))
+    encoder = Bert(BertConfig.of("mini", hidden_dropout_prob=0.2, **sizes))
     return TextClassifier(encoder, num_classes, dropout=0.2, pooling="max", tokenizer=tokenizer, max_length=64)
 
 
 def train(classifier, data, dev, epochs=EPOCHS, seed=0, on_best=None):
-    options = dict(learning_rate=1e-3, token_dropout=0.1, patience=5)
+    options = dict(learning_rate=1e-3, token_dropout=0.15, patience=5)
     history = classifier.fit(data, validation=dev, epochs=epochs, seed=seed, on_best=on_best, **options)
     classifier.calibrate(dev.texts)
     return history

@@ -19,11 +19,11 @@ import json
 import time
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 
 from tfkor.data import TextData, load_dataset, read_table
 from tfkor.files import new_file, write_json
-from tfkor.scripts import run_program
+from tfkor.scripts import run_program, say
 
 FLAGS = flags.FLAGS
 
@@ -157,12 +157,8 @@ def train():
     train_data, dev, test = load_splits()
     classifier = build_classifier(train_data)
     parameters = classifier.encoder.count_params()
-    logging.info(
-        "%d rows to train on, %d tokens, %s parameters",
-        len(train_data),
-        classifier.tokenizer.vocab_size,
-        f"{parameters:,}",
-    )
+    tokens = classifier.tokenizer.vocab_size
+    say(f"{len(train_data):,} rows to train on, {tokens:,} tokens, {parameters:,} parameters in the encoder")
     start = time.monotonic()
     history = classifier.fit(
         train_data,

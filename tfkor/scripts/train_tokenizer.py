@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from tfkor.scripts import run_program
+from tfkor.scripts import run_program, say
 
 FLAGS = flags.FLAGS
 SAMPLE = 100_000  # lines that the figures are counted on
@@ -47,7 +47,7 @@ def define_flags():
 
 
 class Progress:
-    """Texts that can be iterated over again, with a line in the log now and then."""
+    """Texts that can be iterated over again, with a line on standard error now and then."""
 
     def __init__(self, texts):
         self.texts, self.total, self.passes = texts, None, 0
@@ -63,9 +63,9 @@ class Progress:
                 done = f"pass {self.passes} of 2: {count:,} texts"
                 if self.total:
                     done += f" of {self.total:,}, {(now - start) * (self.total - count) / count:.0f} s left"
-                logging.info(done)
+                say(done)
         self.total = count
-        logging.info("pass %d of 2: %s texts, %.1f s", self.passes, f"{count:,}", time.monotonic() - start)
+        say(f"pass {self.passes} of 2: {count:,} texts, {time.monotonic() - start:.1f} s")
 
 
 def open_texts():
@@ -118,9 +118,9 @@ def job():
     seconds = time.monotonic() - start
     tokenizer = Tokenizer.from_vocab(vocab, **options)
     tokenizer.save(folder)
-    logging.info("wrote %s", folder)
+    say(f"wrote {folder}")
     if tokenizer.vocab_size < FLAGS.vocab_size:
-        logging.warning("the texts gave %d entries of %d: no more pieces are frequent", len(vocab), FLAGS.vocab_size)
+        say(f"the texts gave {len(vocab)} entries of {FLAGS.vocab_size}: no more pieces are frequent")
 
     sample = list(itertools.islice(texts.texts, SAMPLE))
     ids = tokenizer.ids(sample).values

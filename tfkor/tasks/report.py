@@ -14,8 +14,8 @@ def domain_report(truth, predicted, domains):
       domains: the domain of each class, a list of C names.
 
     Returns:
-      A list of dicts: domain, examples, accuracy (the class is right), domain_accuracy (the domain is right) and macro_f1
-      of the domain's classes, over all the rows; in the order in which the domains first occur.
+      A list of dicts: domain, examples, accuracy (the class is right), domain_accuracy (the domain is right) and
+      macro_f1 of the domain's classes, over all the rows; in the order in which the domains first occur.
     """
     truth, predicted, domain_of = np.asarray(truth), np.asarray(predicted), np.asarray(domains)
     scores = f1_scores(truth, predicted, len(domains))

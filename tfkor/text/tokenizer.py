@@ -15,7 +15,7 @@ from tfkor.text.normalization import REMOVED, Normalizer, code_points
 from tfkor.text.wordpiece import WordPiece, spans, words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-BLOCK = 100_000  # characters that go through NumPy together: few enough for the processor's cache
+BLOCK = 300_000  # characters that go through NumPy together
 
 
 class Ragged(NamedTuple):
