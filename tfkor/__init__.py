@@ -11,7 +11,7 @@ _PUBLIC = {
     "TextClassifier": "tfkor.tasks",
     "Tokenizer": "tfkor.text",
 }
-_ROOMS = ("data", "export", "hub", "layers", "models", "tasks", "text", "training")
+_ROOMS = ("data", "export", "hub", "interop", "layers", "models", "tasks", "text", "training")
 
 __all__ = [*_PUBLIC, *_ROOMS]
 
