@@ -13,7 +13,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 18
-	@echo 'Variables: PYTHON=python3.12 VENV=.venv EXTRAS=test PYTEST_ARGS="-k tables"'
+	@echo 'Variables: PYTHON=python3.12 VENV=.venv EXTRAS=test PYTEST_ARGS="-n 2"'
 
 quickstart: $(VENV)/.installed  ## train, measure, export and try a Korean intent classifier
 	$(PY) -m tfkor.scripts.quickstart

@@ -80,12 +80,13 @@ setup(
             "nbclient>=0.10,<1",
             "pandas>=2,<4",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.17,<0.18",
             "scikit-learn>=1.5,<2",
             "setuptools>=70.1",  # builds wheels by itself
             "tensorboard>=2.19,<3",
         ],
         "parity": PARITY,
-        "bench": [*PARITY, "accelerate>=1,<2", "keras-hub>=0.26,<0.33", "psutil>=6", "scikit-learn>=1.5,<2"],
+        "bench": [*PARITY, "accelerate>=1,<2", "keras-hub>=0.26,<0.33", "scikit-learn>=1.5,<2"],
     },
 )

@@ -1,6 +1,6 @@
 """The intent classifier of a BERT course, line by line, for any bert_layer and for tf_keras or Keras 3 as `tf.keras`.
 
-As a program it runs on hub.KerasLayer in tf_keras: python course_model.py SAVED_MODEL DATA.npz
+As a program it runs on hub.KerasLayer in tf_keras: python course_model.py ENCODER CLASSIFIER DATA.npz
 """
 
 import json
@@ -40,11 +40,11 @@ def train(bert_layer, data):
     return {"probabilities": probabilities.tolist(), "losses": losses, "changes": changes}
 
 
-def main(path, data_path):
+def main(encoder_path, classifier_path, data_path):
     import tensorflow_hub as hub
 
     data = dict(np.load(data_path))
-    bert_layer = hub.KerasLayer(path, trainable=True)
+    bert_layer = hub.KerasLayer(encoder_path, trainable=True)
     assert isinstance(bert_layer, tf.keras.layers.Layer), "set TF_USE_LEGACY_KERAS=1"
     figures = train(bert_layer, data)
     inputs = [tf.constant(data[name]) for name in ("input_word_ids", "input_mask", "segment_ids")]
@@ -55,6 +55,9 @@ def main(path, data_path):
     figures["sequence_output"] = float(np.abs(outputs["sequence_output"] - sequence_output).max())
     dropped = [bert_layer(inputs, training=True)[0].numpy() for _ in range(2)]
     figures["dropout"] = float(np.abs(dropped[0] - dropped[1]).max())
+    classifier = hub.KerasLayer(classifier_path, trainable=True)
+    figures["classifier"] = classifier(inputs).numpy().tolist()
+    figures["classifier_variables"] = len(classifier.trainable_variables)
     print(json.dumps(figures))
 
 

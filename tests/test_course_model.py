@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfkor import Bert, BertConfig, hub
-from tfkor.export import export_encoder
+from tfkor import Bert, BertConfig, TextClassifier, hub
+from tfkor.export import export_classifier, export_encoder
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,11 @@ def encoder():
 @pytest.fixture(scope="module")
 def handle(encoder, tmp_path_factory):
     return export_encoder(encoder, tmp_path_factory.mktemp("exports") / "encoder")
+
+
+@pytest.fixture(scope="module")
+def classifier_handle(encoder, handle):
+    return export_classifier(TextClassifier(encoder, num_classes=5, max_length=16), handle.with_name("classifier"))
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +52,10 @@ def with_keras_3(handle, data):
 
 
 @pytest.fixture(scope="module")
-def with_tf_keras(handle, data, tmp_path_factory):
+def with_tf_keras(handle, classifier_handle, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "data.npz"
     np.savez(path, **data)
-    command = [sys.executable, course_model.__file__, str(handle), str(path)]
+    command = [sys.executable, course_model.__file__, str(handle), str(classifier_handle), str(path)]
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -58,8 +63,8 @@ def with_tf_keras(handle, data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def with_encoder(encoder, handle, data):
-    """Trains the encoder that `handle` was exported from before."""
+def with_encoder(encoder, handle, classifier_handle, data):
+    """Trains the encoder that the handles were exported from before."""
     return course_model.train(encoder, data)
 
 
@@ -80,3 +85,11 @@ def test_the_hub_layer_of_tf_keras_takes_dicts_and_drops_out(with_tf_keras):
     assert with_tf_keras["names"] == ["default", "encoder_outputs", "pooled_output", "sequence_output"]
     assert with_tf_keras["default"] < 1e-5 and with_tf_keras["sequence_output"] < 1e-5
     assert with_tf_keras["dropout"] > 1e-3
+
+
+def test_the_hub_layer_of_tf_keras_takes_the_classifier(with_tf_keras, classifier_handle, data):
+    layer = hub.KerasLayer(classifier_handle)
+    expected = layer([data[name] for name in ("input_word_ids", "input_mask", "segment_ids")])
+    assert expected.shape == (32, 5)
+    np.testing.assert_allclose(with_tf_keras["classifier"], expected, atol=1e-5)
+    assert with_tf_keras["classifier_variables"] == 37

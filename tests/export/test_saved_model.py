@@ -5,11 +5,13 @@ import subprocess
 import sys
 import unicodedata
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import LABELS, TEXTS
 
+from tfkor import hub
 from tfkor.export import export_classifier, export_encoder, export_string_classifier
 from tfkor.layers.inputs import INPUT_NAMES
 
@@ -144,6 +146,15 @@ print(json.dumps([answer["probabilities"].numpy().tolist(), [name.decode() for n
     assert loaded == []
 
 
+def test_strings_in_a_keras_model(classifier, strings_path, tmp_path):
+    text = keras.Input((), dtype="string")
+    keras.Model(text, hub.KerasLayer(strings_path, output_key="probabilities")(text)).save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    close(model.predict(tf.constant(TEXTS), verbose=0), classifier.predict_proba(TEXTS))
+    outputs = keras.Model(text, hub.KerasLayer(strings_path)(text))(tf.constant(TEXTS))
+    assert outputs["labels"].dtype == tf.string and outputs["is_none"].dtype == tf.bool
+
+
 def test_pairs(make_classifier, tmp_path):
     classifier = make_classifier(pair=True)
     pairs = TEXTS[::-1]
@@ -225,6 +236,15 @@ def half_written(root, folder, signatures):
     with open(f"{folder}/saved_model.pb", "wb") as file:
         file.write(b"half")
     raise OSError("the disk is full")
+
+
+def test_other_backends(classifier, encoder_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="exports need KERAS_BACKEND=tensorflow; found jax"):
+        export_classifier(classifier, tmp_path / "ids")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError, match="KerasLayer needs KERAS_BACKEND=tensorflow; found jax"):
+        hub.KerasLayer(encoder_path)
 
 
 def test_overwrite_leaves_folders_of_other_things_alone(classifier, tmp_path):

@@ -91,8 +91,7 @@ class TextClassifier:
         """Makes the head of `num_classes` outputs, and `model`."""
         inputs = [keras.Input((None,), dtype="int32", name=name) for name in INPUT_NAMES]
         self.head_dropout = keras.layers.Dropout(self.dropout, name="head_dropout")
-        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-        self.head = keras.layers.Dense(num_classes, kernel_initializer=initializer, dtype="float32", name="logits")
+        self.head = keras.layers.Dense(num_classes, dtype="float32", name="logits")
         pooled_output, sequence_output = self.encoder(inputs)
         if self.pooling != "first":
             pooled_output = POOLINGS[self.pooling](sequence_output, inputs[1])
