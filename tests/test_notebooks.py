@@ -17,7 +17,13 @@ NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
 # notebook -> the parameters it is run with
 SMALL = {
     "01_intent_176": dict(
-        EPOCHS=12, COURSE_EPOCHS=1, MAX_TRAIN_ROWS=704, VOCAB_SIZE=2000, SIZE="tiny", NUM_HIDDEN_LAYERS=1
+        EPOCHS=12,
+        LEARNING_RATE=3e-3,
+        COURSE_EPOCHS=1,
+        MAX_TRAIN_ROWS=704,
+        VOCAB_SIZE=2000,
+        SIZE="tiny",
+        NUM_HIDDEN_LAYERS=1,
     )
 }
 

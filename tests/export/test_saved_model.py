@@ -124,6 +124,7 @@ def test_strings_give_labels(classifier, strings_path):
     decomposed = tf.constant([unicodedata.normalize("NFD", text) for text in TEXTS])
     for inputs in (tf.constant(TEXTS), [tf.constant(TEXTS)], {"text": tf.constant(TEXTS)}, decomposed):
         close(model(inputs)["probabilities"], expected)
+    close(model.signatures["serving_default"](decomposed)["probabilities"], expected)
     assert model(tf.constant([], tf.string))["labels"].shape == (0, 3)
 
 

@@ -1,10 +1,12 @@
 """TFLite models of one length, for phones and small machines, and their use from Python."""
 
+import contextlib
 import os
 import tempfile
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -49,7 +51,7 @@ def export_tflite(classifier_or_model, path, length, quantize=None, overwrite=Fa
 
         root = tf.train.Checkpoint(variables=[v.value for v in model.variables])
         with tempfile.TemporaryDirectory() as folder:
-            with float32_compute(model):
+            with float32_compute(model), int8_tables() if quantize == "int8" else contextlib.nullcontext():
                 tf.saved_model.save(root, folder, {"serving_default": serve})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
             if quantize:
@@ -75,6 +77,30 @@ def parts_of(classifier_or_model, length):
         return classifier.activate(classifier.logits(dict(zip(INPUT_NAMES, inputs)), training=False))
 
     return classifier.model, SCORE_NAMES[classifier.activation], compute
+
+
+@contextlib.contextmanager
+def int8_tables():
+    """Inside, `keras.ops.take` looks up the rows of a variable in int8, with a scale for each row.
+
+    The converter would take one scale for the whole table, and lose more by that than by all else that it quantises.
+    """
+    take = keras.ops.take
+
+    def take_int8(x, indices, axis=None):
+        if not isinstance(x, keras.Variable) or len(x.shape) != 2 or axis != 0:
+            return take(x, indices, axis)
+        with tf.init_scope():
+            table = np.asarray(x.value)
+        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-30) / 127
+        rows = tf.gather(np.round(table / scale).astype(np.int8), indices)
+        return tf.cast(rows, tf.float32) * tf.gather(scale.astype(np.float32), indices)
+
+    keras.ops.take = take_int8
+    try:
+        yield
+    finally:
+        keras.ops.take = take
 
 
 class TFLiteClassifier:
