@@ -102,15 +102,15 @@ def test_outputs_are_like_the_inputs():
 
 
 def test_check_ids_names_the_id_and_its_place():
-    check_ids(np.array([[0, 9], [3, 1]]), vocab_size=10)
-    check_ids(np.zeros((0, 4), "int32"), vocab_size=10)
-    check_ids([0, 9], vocab_size=10)
-    with pytest.raises(ValueError, match="the id 31 in row 1 at position 0; expected 0 to 9, as vocab_size is 10"):
-        check_ids([[10, 9], [31, -4]], vocab_size=10)
+    check_ids(np.array([[0, 9], [3, 1]]), 10)
+    check_ids(np.zeros((0, 4), "int32"), 10)
+    check_ids([0, 9], 10)
+    with pytest.raises(ValueError, match="the id 31 in row 1 at position 0; expected 0 to 9. Use the tokenizer"):
+        check_ids([[10, 9], [31, -4]], 10)
     with pytest.raises(ValueError, match="the id -4 in row 1 at position 1"):
-        check_ids(np.array([[0, -1], [9, -4]]), vocab_size=10)
+        check_ids(np.array([[0, -1], [9, -4]]), 10)
     with pytest.raises(ValueError, match="the id 10 in row 0 at position 2"):
-        check_ids([1, 2, 10], vocab_size=10)
+        check_ids([1, 2, 10], 10)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

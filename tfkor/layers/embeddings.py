@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfkor.layers.inputs import check_ids
 
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and segment embeddings, then layer norm and dropout: two int [B, S] -> [B, S, E]."""
@@ -47,6 +48,8 @@ class Embeddings(keras.layers.Layer):
                 f"the input has {length} tokens a row; the position table holds {self.max_position_embeddings}. "
                 "Truncate the rows, or build the model with a larger max_position_embeddings"
             )
+        check_ids(word_ids, self.vocab_size)
+        check_ids(segment_ids, self.type_vocab_size, "segment_ids")
         # [B, S, E]; two segments are a blend of two rows, which has a dense gradient where a lookup has a sparse one
         x = ops.take(self.word_embeddings, word_ids, axis=0)
         x = x + self.position_embeddings[:length]

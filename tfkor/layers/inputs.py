@@ -37,16 +37,20 @@ def outputs_like(inputs, pooled_output, sequence_output, **more):
     return pooled_output, sequence_output
 
 
-def check_ids(word_ids, vocab_size):
-    """Raises ValueError where word_ids, an int array [B, S] or [S], holds an id outside 0 ... vocab_size - 1.
+def check_ids(ids, size, name="input_word_ids"):
+    """Raises ValueError where `ids`, int [B, S] or [S], holds an id outside 0 ... size - 1.
 
-    For arrays from elsewhere than the encoder's tokenizer. An encoder by itself raises only for ids that are too
-    large, and only on TensorFlow's CPU without XLA; else it computes with some other vector. -1 means the last row.
+    Encoders call it. It sees arrays and tensors that have values, not those of a graph that is being compiled; there,
+    TensorFlow raises on the CPU without XLA for ids that are too large, and all else computes with some other vector.
     """
-    ids = np.atleast_2d(word_ids)
-    if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
-        row, position = np.unravel_index(ids.argmax() if ids.max() >= vocab_size else ids.argmin(), ids.shape)
+    try:
+        ids = np.atleast_2d(np.asarray(ids))
+    except (NotImplementedError, TypeError, ValueError):  # TensorFlow, JAX, Keras: no values yet
+        return
+    if ids.size and (ids.min() < 0 or ids.max() >= size):
+        row, position = np.unravel_index(ids.argmax() if ids.max() >= size else ids.argmin(), ids.shape)
+        why = " Use the tokenizer that the encoder was trained with" if name == "input_word_ids" else ""
         raise ValueError(
-            f"input_word_ids holds the id {ids[row, position]} in row {row} at position {position}; expected 0 to "
-            f"{vocab_size - 1}, as vocab_size is {vocab_size}. Use the tokenizer that the encoder was trained with"
+            f"{name} holds the id {ids[row, position]} in row {row} at position {position}; expected 0 to {size - 1}."
+            f"{why}"
         )
