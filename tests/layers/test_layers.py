@@ -105,7 +105,7 @@ def test_check_ids_names_the_id_and_its_place():
     check_ids(np.array([[0, 9], [3, 1]]), 10)
     check_ids(np.zeros((0, 4), "int32"), 10)
     check_ids([0, 9], 10)
-    with pytest.raises(ValueError, match="the id 31 in row 1 at position 0; expected 0 to 9. Use the tokenizer"):
+    with pytest.raises(ValueError, match=r"the id 31 in row 1 at position 0; expected 0 to 9\. Use"):
         check_ids([[10, 9], [31, -4]], 10)
     with pytest.raises(ValueError, match="the id -4 in row 1 at position 1"):
         check_ids(np.array([[0, -1], [9, -4]]), 10)

@@ -5,9 +5,11 @@ import json
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
 from tfkor.data import DataError, TextData
+from tfkor.layers.inputs import INPUT_NAMES
 
 WORDS = {"날씨": ["비", "눈", "해", "구름"], "음식": ["밥", "국", "빵", "면"], "교통": ["차", "배", "길", "역"]}
 VOCAB = [
@@ -193,6 +195,38 @@ def test_token_dropout_masks_words_and_nothing_else():
     (batch,) = TokenDropout(Rows(), 0.25, mask_id=4, special_ids=[0, 2, 3]).epoch(0)
     masked = (batch["input_word_ids"] == 4).mean(0)
     np.testing.assert_allclose(masked, [0, 0.25, 0.25, 0, 0], atol=0.04)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "linear"])
+def test_r_drop_adds_the_divergence_of_two_passes(activation):
+    def divergence(p, q, axis):
+        return (p * np.log(p / q)).sum(axis)
+
+    classifier = new_classifier(num_classes=3, activation=activation)
+    random = np.random.default_rng(0)
+    first, second = random.normal(size=(2, 4, classifier.num_classes)).astype("float32")
+    found = ops.convert_to_numpy(classifier.disagreement(ops.convert_to_tensor(first), ops.convert_to_tensor(second)))
+    assert found.shape == (8,)
+    p, q = (ops.convert_to_numpy(classifier.activate(ops.convert_to_tensor(x))) for x in (first, second))
+    if activation == "softmax":
+        expected = (divergence(p, q, axis=1) + divergence(q, p, axis=1)) / 2
+    elif activation == "sigmoid":
+        p, q = np.stack([p, 1 - p]), np.stack([q, 1 - q])
+        expected = (divergence(p, q, axis=0) + divergence(q, p, axis=0)).mean(1) / 2
+    else:
+        expected = (first - second)[:, 0] ** 2 / 2
+    np.testing.assert_allclose(found, np.tile(expected, 2), rtol=1e-4)
+
+
+def test_r_drop_without_dropout_is_the_loss_itself():
+    classifier = new_classifier(num_classes=3, dropout=0.0)
+    ids = np.array([[2, 7, 6, 3], [2, 11, 6, 3]], "int32")
+    batch = dict(zip(INPUT_NAMES, (ids, np.ones_like(ids), np.zeros_like(ids))), labels=np.array([0, 2], "int32"))
+    batch["sample_weight"] = np.array([1, 0], "float32")
+    plain, doubled = (float(classifier.loss(batch, r_drop=r_drop)[0]) for r_drop in (0.0, 3.0))
+    assert plain == pytest.approx(doubled, abs=1e-6)
+    classifier = new_classifier(num_classes=3, dropout=0.5)
+    assert classifier.loss(batch, r_drop=50.0)[0] > 2 * classifier.loss(batch)[0]
 
 
 def test_bad_input_is_named():

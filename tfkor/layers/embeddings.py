@@ -5,6 +5,7 @@ from keras import ops
 
 from tfkor.layers.inputs import check_ids
 
+
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and segment embeddings, then layer norm and dropout: two int [B, S] -> [B, S, E]."""
 
