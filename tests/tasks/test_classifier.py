@@ -10,6 +10,7 @@ from keras import ops
 from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
 from tfkor.data import DataError, TextData
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.tasks.batches import training_batches
 
 WORDS = {"날씨": ["비", "눈", "해", "구름"], "음식": ["밥", "국", "빵", "면"], "교통": ["차", "배", "길", "역"]}
 VOCAB = [
@@ -22,6 +23,7 @@ VOCAB = [
     "다",
     *(word for words in WORDS.values() for word in words),
 ]
+SUBWORDS = [*VOCAB, *(f"##{word}" for word in VOCAB[5:]), "가가", "##가가"]
 
 
 def examples(rows=60, seed=0):
@@ -34,10 +36,10 @@ def examples(rows=60, seed=0):
 def new_classifier(**options):
     keras.utils.set_random_seed(1)
     options.setdefault("pooling", "max")  # learns this task in a few steps
-    tokenizer = Tokenizer.from_vocab(VOCAB)
+    tokenizer = Tokenizer.from_vocab(options.pop("vocab", VOCAB))
     sizes = dict(num_hidden_layers=1, hidden_size=64, intermediate_size=128, max_position_embeddings=16)
     sizes |= dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    config = BertConfig.of("tiny", vocab_size=len(VOCAB), **sizes)
+    config = BertConfig.of("tiny", vocab_size=tokenizer.vocab_size, **sizes)
     encoder = Bert(config, dtype=options.pop("dtype", "float32"))
     return TextClassifier(encoder, tokenizer=tokenizer, max_length=16, **options)
 
@@ -187,8 +189,6 @@ def test_token_dropout_masks_words_and_nothing_else():
     from tfkor.data import TokenDropout
 
     class Rows:
-        seed = 0
-
         def epoch(self, epoch):
             yield {"input_word_ids": np.tile(np.array([2, 5, 6, 3, 0], np.int32), (2000, 1))}
 
@@ -223,10 +223,39 @@ def test_r_drop_without_dropout_is_the_loss_itself():
     ids = np.array([[2, 7, 6, 3], [2, 11, 6, 3]], "int32")
     batch = dict(zip(INPUT_NAMES, (ids, np.ones_like(ids), np.zeros_like(ids))), labels=np.array([0, 2], "int32"))
     batch["sample_weight"] = np.array([1, 0], "float32")
-    plain, doubled = (float(classifier.loss(batch, r_drop=r_drop)[0]) for r_drop in (0.0, 3.0))
+    twice = {name: np.concatenate([column, column]) for name, column in batch.items()}
+    plain, doubled = float(classifier.loss(batch)[0]), float(classifier.loss(twice, r_drop=3.0)[0])
     assert plain == pytest.approx(doubled, abs=1e-6)
     classifier = new_classifier(num_classes=3, dropout=0.5)
-    assert classifier.loss(batch, r_drop=50.0)[0] > 2 * classifier.loss(batch)[0]
+    assert classifier.loss(twice, r_drop=50.0)[0] > 2 * classifier.loss(batch)[0]
+
+
+def test_batches_of_two_views():
+    classifier = new_classifier(num_classes=3, vocab=SUBWORDS)
+    texts, labels = examples(20)
+    data = TextData([text.replace(" ", "") for text in texts], labels=labels)  # one word, of other pieces in each epoch
+    classifier.labels = sorted(set(labels))
+    options = dict(batch_size=20, max_buckets=1, two_views=True, seed=3)
+    (batch,) = training_batches(classifier, data, **options).epoch(0)
+    for name in ("input_word_ids", "input_mask", "labels", "sample_weight"):
+        first, second = np.split(batch[name], 2)
+        assert len(first) == 20 and np.array_equal(first, second)
+    redrawn = training_batches(classifier, data, subword_dropout=0.5, **options)
+    seen = []
+    for epoch in (0, 1, 0):
+        (batch,) = redrawn.epoch(epoch)
+        plain, other = np.split(batch["input_word_ids"], 2)
+        order = np.argsort(np.random.default_rng([3, epoch]).permutation(20))  # of the rows, to compare epochs
+        seen.append(other[order])
+        assert np.array_equal(plain[order][:, :6], classifier.tokenizer(data.texts)["input_word_ids"][:, :6])
+    assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])
+
+
+def test_it_learns_with_all_regularisation():
+    classifier = new_classifier(vocab=SUBWORDS)
+    options = dict(token_dropout=0.1, subword_dropout=0.3, r_drop=1.0)
+    fit(classifier, *examples(), validation=examples(30, seed=1), **options)
+    assert classifier.evaluate(*examples(30, seed=2))["accuracy"] == 1.0
 
 
 def test_bad_input_is_named():

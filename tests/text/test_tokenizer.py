@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -47,6 +48,24 @@ def test_ids(tokenizer):
     for nothing in ([], ()):
         empty = tokenizer.ids(nothing)
         assert empty.values.dtype == np.int32 and empty.row_splits.tolist() == [0] and empty.to_lists() == []
+
+
+def test_dropout_passes_over_longer_entries():
+    vocab = [*SPECIAL, "가", "##나", "##다", "가나", "##나다", "##라마"]
+    tokenizer = Tokenizer(vocab)
+    (plain,) = {tuple(row) for row in tokenizer.ids(["가나다라마"] * 3).to_lists()}
+    assert [vocab[i] for i in plain] == ["가나", "##다", "##라마"]
+    rows = tokenizer.ids(["가나다라마"] * 4000, dropout=0.25, seed=[1, 2]).to_lists()
+    found = Counter(" ".join(vocab[i] for i in row) for row in rows)
+    shares = {pieces: count / 4000 for pieces, count in found.items()}
+    expected = {"가나 ##다 ##라마": 0.75, "가 ##나다 ##라마": 0.25 * 0.75, "가 ##나 ##다 ##라마": 0.25 * 0.25}
+    assert shares == pytest.approx(expected, abs=0.03)  # ##라마 has nothing shorter, and stays
+    assert rows == tokenizer.ids(["가나다라마"] * 4000, dropout=0.25, seed=[1, 2]).to_lists()
+    # a word that its shorter pieces can't spell is spelled as ever
+    dead_end = Tokenizer([*SPECIAL, "가", "가나", "##다"])
+    assert {tuple(row) for row in dead_end.ids(["가나다"] * 50, dropout=0.9).to_lists()} == {(6, 7)}
+    with pytest.raises(ValueError, match=r"dropout is 1\.0; expected a probability"):
+        tokenizer.ids(["가"], dropout=1.0)
 
 
 def test_ids_do_not_depend_on_the_neighbours(tokenizer, monkeypatch):

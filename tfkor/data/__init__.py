@@ -11,6 +11,7 @@ from tfkor.data.korean import (
     read_3i4k,
     read_nsmc,
 )
+from tfkor.data.regularization import RedrawnBatches, TokenDropout
 from tfkor.data.tables import read_table
 from tfkor.data.text_data import (
     DataError,
@@ -21,7 +22,6 @@ from tfkor.data.text_data import (
     label_array,
     label_names,
 )
-from tfkor.data.token_dropout import TokenDropout
 
 __all__ = [
     "LABELS_3I4K",
@@ -30,6 +30,7 @@ __all__ = [
     "Buckets",
     "DataError",
     "Intent",
+    "RedrawnBatches",
     "TextData",
     "TokenDropout",
     "as_text_data",

@@ -76,6 +76,7 @@ class Batches:
     `ids` and `segments` have `.values` [N] and `.row_splits` [rows + 1] (tfkor.text.Ragged). A batch holds int32 [B, S]
     input_word_ids, input_mask and segment_ids, padded with 0, `labels` if given, and float32 [B] sample_weight. The
     last batch of a bucket is filled up by repeating its first row with the weight 0: every row counts once in an epoch.
+    With several views of the rows (see `ids`) a batch holds B rows of each, the views one after the other.
 
     Example:
       buckets = Buckets.of(choose_boundaries(np.diff(ids.row_splits), max_length=128), batch_size=32)
@@ -84,6 +85,7 @@ class Batches:
           for batch in batches.epoch(epoch): ...
 
     Args:
+      ids, segments: one Ragged each, or a list with a Ragged for each view: the same rows, segmented in other ways.
       labels: numbers [rows] or [rows, classes] (see label_array); ints become int32, others float32.
       weights: the weight of each row [rows], 1 by default.
 
@@ -92,10 +94,12 @@ class Batches:
     """
 
     def __init__(self, ids, segments=None, labels=None, weights=None, *, buckets, seed=0):
-        splits = np.asarray(ids.row_splits, np.int64)
-        lengths = np.diff(splits)
-        if segments is not None and not np.array_equal(splits, segments.row_splits):
-            raise DataError("ids and segments have different row_splits; expected a segment id for each token id")
+        views = ids if isinstance(ids, list) else [ids]
+        segments = segments if isinstance(segments, list) else [segments] * len(views)
+        for view, segment_ids in zip(views, segments, strict=True):
+            if segment_ids is not None and not np.array_equal(view.row_splits, segment_ids.row_splits):
+                raise DataError("ids and segments have different row_splits; expected a segment id for each token id")
+        lengths = np.max([np.diff(view.row_splits) for view in views], axis=0)
         weights = np.ones(len(lengths)) if weights is None else np.asarray(weights)
         labels = None if labels is None else _numbers(labels)
         for name, column in (("labels", labels), ("weights", weights)):
@@ -114,19 +118,22 @@ class Batches:
         bucket_of = np.searchsorted(buckets.boundaries, lengths)
         for bucket, (size, boundary) in enumerate(buckets.shapes):
             rows = np.flatnonzero(bucket_of == bucket)
-            part = {"input_word_ids": _pad(ids.values, splits[rows], lengths[rows], boundary)}
-            part["input_mask"] = _pad(None, splits[rows], lengths[rows], boundary)
-            part["segment_ids"] = (
-                np.zeros_like(part["input_mask"])
-                if segments is None
-                else _pad(segments.values, splits[rows], lengths[rows], boundary)
-            )
+            part = {  # arrays [views, rows, ...]
+                "input_word_ids": np.stack([_pad(view, view.values, rows, boundary) for view in views]),
+                "input_mask": np.stack([_pad(view, None, rows, boundary) for view in views]),
+            }
+            part["segment_ids"] = np.zeros_like(part["input_mask"])
+            for view, segment_ids in enumerate(segments):
+                if segment_ids is not None:
+                    part["segment_ids"][view] = _pad(segment_ids, segment_ids.values, rows, boundary)
             if labels is not None:
-                part["labels"] = labels[rows]
-            part["sample_weight"] = weights[rows].astype(np.float32)
+                part["labels"] = np.stack([labels[rows]] * len(views))
+            part["sample_weight"] = np.stack([weights[rows].astype(np.float32)] * len(views))
             self._parts.append((size, rows, part))
-        computed = sum(-(-len(rows) // size) * part["input_mask"][:1].size * size for size, rows, part in self._parts)
-        self.padding = 1 - int(lengths.sum()) / computed
+        computed = sum(
+            -(-len(rows) // size) * size * part["input_mask"][:, :1].size for size, rows, part in self._parts
+        )
+        self.padding = 1 - sum(len(view.values) for view in views) / computed
 
     def __len__(self):
         """Batches in an epoch."""
@@ -157,14 +164,15 @@ class Batches:
     def _batch(self, part, chosen):
         size, _, arrays = self._parts[part]
         filled = np.append(chosen, np.repeat(chosen[:1], size - len(chosen)))
-        batch = {name: array[filled] for name, array in arrays.items()}
-        batch["sample_weight"][len(chosen) :] = 0
-        return batch
+        batch = {name: array[:, filled] for name, array in arrays.items()}
+        batch["sample_weight"][:, len(chosen) :] = 0
+        return {name: array.reshape(-1, *array.shape[2:]) for name, array in batch.items()}
 
 
-def _pad(values, starts, lengths, width):
-    """int32 [rows, width]: `values` from each start on, padded with 0; ones where values is None."""
-    columns = np.arange(width)
+def _pad(ragged, values, rows, width):
+    """int32 [rows, width]: these rows of a Ragged, padded with 0; ones where values is None."""
+    splits, columns = np.asarray(ragged.row_splits, np.int64), np.arange(width)
+    starts, lengths = splits[rows], splits[rows + 1] - splits[rows]
     inside = columns < lengths[:, None]
     if values is None:
         return inside.astype(np.int32)

@@ -73,6 +73,7 @@ def define_flags():
     flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
     flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.")
     flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.")
+    flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.")
     flags.DEFINE_float("r_drop", 0.0, "Weight of R-Drop: better without pretraining, at twice the time; try 1.")
     flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
     flags.DEFINE_integer("patience", 3, "Epochs without a better dev figure after which training stops.")
@@ -171,6 +172,7 @@ def train():
         weight_decay=FLAGS.weight_decay,
         class_weight="balanced" if FLAGS.balanced else None,
         token_dropout=FLAGS.token_dropout,
+        subword_dropout=FLAGS.subword_dropout,
         r_drop=FLAGS.r_drop,
         patience=FLAGS.patience,
         seed=FLAGS.seed,

@@ -15,6 +15,7 @@ from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.tasks import metrics
+from tfkor.tasks.batches import training_batches
 from tfkor.training import InferenceStep, TrainStep, build_optimizer, fit_epochs
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
@@ -128,9 +129,10 @@ class TextClassifier:
         return {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "linear": lambda x: x}[self.activation](logits)
 
     def loss(self, batch, r_drop=0.0):
-        """The mean loss of a batch, weighted by its sample_weight, and no more figures. `fit` says what r_drop is."""
-        if r_drop:
-            batch = {name: ops.concatenate([column, column]) for name, column in batch.items()}
+        """The mean loss of a batch, weighted by its sample_weight, and no more figures.
+
+        With `r_drop`, which `fit` explains, the second half of the batch holds the rows of the first half again.
+        """
         logits = self.logits(batch, training=True)
         losses = self.row_losses(batch["labels"], logits)  # [B]
         if r_drop:
@@ -147,7 +149,7 @@ class TextClassifier:
         return ops.square(logits[:, 0] - labels)
 
     def disagreement(self, first, second):
-        """Logits [B, C] of the same rows under two dropouts -> [2B], the mean of both Kullback-Leibler divergences.
+        """Logits [B, C] of the same rows, seen in two ways -> [2B], the mean of both Kullback-Leibler divergences.
 
         For softmax and sigmoid the two divergences add up to the sum of (p - q) * (logits of p - logits of q).
         """
@@ -170,6 +172,7 @@ class TextClassifier:
         clip_norm=1.0,
         class_weight=None,
         token_dropout=0.0,
+        subword_dropout=0.0,
         r_drop=0.0,
         patience=3,
         seed=0,
@@ -187,8 +190,10 @@ class TextClassifier:
           validation: TextData, a DataFrame, (texts, labels) or (texts, labels, pairs); None trains all the epochs.
           class_weight: {label: weight}, or "balanced" for weights that make each class count the same.
           token_dropout: the share of tokens that are replaced by [MASK] in training; helps where there is little data.
-          r_drop: weight of the disagreement between two passes of each row under different dropouts (R-Drop, Liang et
-            al. 2021, half of its alpha); 1 is a good start. Better where there is no pretraining, at twice the time.
+          subword_dropout: words fall into other pieces in each epoch; see the dropout of `Tokenizer.ids`. With `r_drop`
+            for the second of the two passes, else for all rows.
+          r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
+            R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
           patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; each is compiled once.
           jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
@@ -209,17 +214,17 @@ class TextClassifier:
             parts = validation if isinstance(validation, tuple) else (validation,)
             validation = self.text_data(*parts, **columns)
             self.check(validation)
-        ids, segments = self.pack(train, warn=True)
-        targets = tfkor_data.label_array(train, self.labels or ())
-        lengths = np.diff(ids.row_splits)
-        boundaries = tfkor_data.choose_boundaries(lengths, max_buckets, multiple_of=2)
-        buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
-        weights = self.row_weights(train, class_weight)
-        batches = tfkor_data.Batches(ids, segments, targets, weights, buckets=buckets, seed=seed)
-        if token_dropout:
-            tok = self.tokenizer
-            special_ids = [tok.pad_id, tok.cls_id, tok.sep_id]
-            batches = tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, special_ids)
+        batches = training_batches(
+            self,
+            train,
+            batch_size=batch_size,
+            max_buckets=max_buckets,
+            class_weight=class_weight,
+            token_dropout=token_dropout,
+            subword_dropout=subword_dropout,
+            two_views=bool(r_drop),
+            seed=seed,
+        )
         policy = self.encoder.dtype_policy.name
         total = len(batches) * epochs
         optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, precision=policy)
@@ -260,39 +265,15 @@ class TextClassifier:
     def text_data(self, texts, labels=None, pairs=None, **columns):
         return tfkor_data.as_text_data(texts, labels, pairs, label_type=self.label_type, **columns)
 
-    def pack(self, data, warn=False):
-        """TextData -> token ids and segment ids, one row each, cut at `max_length`."""
+    def pack(self, data, dropout=0.0, seed=0):
+        """TextData -> token ids and segment ids, one row each, cut at `max_length`; dropout: see `Tokenizer.ids`."""
         if self.tokenizer is None:
             raise ValueError(
                 "the classifier has no tokenizer; expected TextClassifier(encoder, ..., tokenizer=tokenizer)"
             )
-        first = self.tokenizer.ids(data.texts)
-        second = None if data.pairs is None else self.tokenizer.ids(data.pairs)
-        if warn:
-            self.warn_of_cuts(data, first, second)
+        first = self.tokenizer.ids(data.texts, dropout, seed)
+        second = None if data.pairs is None else self.tokenizer.ids(data.pairs, dropout, seed)
         return self.tokenizer.pack(first, second, self.max_length)
-
-    def warn_of_cuts(self, data, first, second):
-        lengths = np.diff(first.row_splits) + (2 if second is None else 3 + np.diff(second.row_splits))
-        if cut := int((lengths > self.max_length).sum()):
-            from absl import logging
-
-            logging.warning(
-                "%s: %d of %d rows have more than max_length=%d tokens (the longest has %d) and are cut",
-                *(data.name, cut, len(data), self.max_length, lengths.max()),
-            )
-
-    def row_weights(self, data, class_weight):
-        if class_weight is None:
-            return None
-        if self.activation != "softmax":
-            raise ValueError(f"class_weight works with activation='softmax'; the activation is {self.activation!r}")
-        counts = {label: data.labels.count(label) for label in self.labels}
-        if class_weight == "balanced":
-            class_weight = {label: len(data) / (len(counts) * max(count, 1)) for label, count in counts.items()}
-        if unknown := set(class_weight) - set(self.labels):
-            raise ValueError(f"class_weight names {sorted(unknown)}; expected some of the labels {self.labels[:5]} ...")
-        return np.array([class_weight.get(label, 1.0) for label in data.labels], np.float32)
 
     def predict_proba(self, texts, pairs=None, batch_size=64, **columns):
         """Texts -> probabilities float32 [N, C] in the order of `labels`; numbers [N, 1] for a regression."""

@@ -129,19 +129,26 @@ class Tokenizer:
         """The vocabulary entries of one text, list of str."""
         return [self.vocab[i] for i in self.ids([text]).values]
 
-    def ids(self, texts):
+    def ids(self, texts, dropout=0.0, seed=0):
         """The ids of each text, without [CLS] and [SEP].
 
         Args:
           texts: sequence of str.
+          dropout: the probability with which an entry of two and more characters is passed over where it would be the
+            longest that fits, so that words fall into other, shorter pieces: MaxMatch-Dropout (Hiraoka 2022), for
+            training.
+          seed: of the dropout; an int, or a list of them.
 
         Returns:
           Ragged with a row for each text.
         """
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; expected a probability, from 0 to less than 1")
+        random = np.random.default_rng(seed)
         values, lengths = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
         for block in blocks(_checked_texts(texts)):
             codes, kinds, starts = self.normalizer.characters(block)
-            pieces = self._model.pieces(codes, kinds)
+            pieces = self._model.pieces(codes, kinds, dropout, random)
             places = np.flatnonzero(pieces >= 0)
             values.append(pieces[places])
             lengths.append(np.diff(np.searchsorted(places, starts)))

@@ -70,16 +70,29 @@ class WordPiece:
         steps = self.base[[HEAD, TAIL], None] + np.arange(width)  # the first step is looked up in a plain table
         self.first = np.where(self.check[steps] == [[HEAD], [TAIL]], steps, -1)
 
-    def pieces(self, codes, kinds):
-        """int32 [N]: the id of the piece that starts at each character; -1 inside pieces and between words."""
+    def pieces(self, codes, kinds, dropout=0.0, random=None):
+        """int32 [N]: the id of the piece that starts at each character; -1 inside pieces and between words.
+
+        With `dropout`, each entry of two and more characters that would be taken is passed over with that probability,
+        drawn from `random`, a NumPy generator; a word that can't be spelled so is spelled without.
+        """
         begin, end = words(kinds)
         symbols = self.symbols[codes]
         out = np.full(len(codes), -1, np.int32)
         too_long = end - begin > self.max_word_chars
-        live, unknown, root = np.flatnonzero(~too_long), [np.flatnonzero(too_long)], HEAD
-        at, stop = begin[live], end[live]
+        live, unknown = np.flatnonzero(~too_long), np.zeros(0, np.int64)
+        if dropout:
+            live = unknown = self._walk(out, symbols, begin, end, live, dropout, random)
+            _fill(out, begin[unknown], end[unknown], -1)
+        unknown = np.concatenate([self._walk(out, symbols, begin, end, live), np.flatnonzero(too_long)])
+        _fill(out, begin[unknown], end[unknown], self.unk_id)
+        return out
+
+    def _walk(self, out, symbols, begin, end, live, dropout=0.0, random=None):
+        """Writes the pieces of the words `live` into `out`; returns those words that it could not spell."""
+        at, stop, unknown, root = begin[live], end[live], [np.zeros(0, np.int64)], HEAD
         while len(at):
-            ids, lengths = self._longest(symbols, at, root)
+            ids, lengths = self._longest(symbols, at, root, dropout, random)
             out[at] = ids
             at = at + lengths
             missing = ids < 0
@@ -87,12 +100,9 @@ class WordPiece:
                 unknown.append(live[missing])
             live, at, stop = (x[~missing & (at < stop)] for x in (live, at, stop))
             root = TAIL
-        if len(unknown := np.concatenate(unknown)):
-            out[spans(begin[unknown], (end - begin)[unknown])] = -1
-            out[begin[unknown]] = self.unk_id
-        return out
+        return np.concatenate(unknown)
 
-    def _longest(self, symbols, at, root):
+    def _longest(self, symbols, at, root, dropout, random):
         """The id and length of the longest entry that starts at each place; -1 and 1 where there is none."""
         states = self.first[root][symbols[at]]
         ids, lengths = self.ids[states], np.ones(len(at), np.int64)
@@ -103,11 +113,20 @@ class WordPiece:
             alive = np.flatnonzero(self.check[steps] == states)
             states, rows, at = steps[alive], rows[alive], at[alive] + 1
             found = self.ids[states]
-            ends = np.flatnonzero(found >= 0)
+            taken = found >= 0
+            if dropout:
+                taken &= (random.random(len(found)) >= dropout) | (ids[rows] < 0)
+            ends = np.flatnonzero(taken)
             ids[rows[ends]] = found[ends]
             lengths[rows[ends]] = length
             length += 1
         return ids, lengths
+
+
+def _fill(out, begin, end, first):
+    """Empties the words from `begin` to `end`, and writes `first` at the start of each."""
+    out[spans(begin, end - begin)] = -1
+    out[begin] = first
 
 
 def words(kinds):

@@ -50,9 +50,10 @@ def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patienc
 
 def run_epoch(step, batches, epoch, epochs):
     """One epoch of training steps with progress; returns its epoch, loss, seconds and examples_per_second."""
+    drawn = batches.epoch(epoch)  # first, as it may change their number
     progress = Progress(f"epoch {epoch + 1}/{epochs}", len(batches))
     losses, recent = [], 20
-    for batch in batches.epoch(epoch):
+    for batch in drawn:
         losses.append(step(batch)["loss"])
         rows = int((batch["sample_weight"] > 0).sum())
         progress.update(rows, loss=lambda: mean(losses[-recent:]))

@@ -1,0 +1,77 @@
+"""Labelled texts -> the batches that a classifier is trained on."""
+
+import numpy as np
+
+from tfkor import data as tfkor_data
+
+
+def training_batches(
+    classifier,
+    train,
+    *,
+    batch_size=32,
+    max_buckets=6,
+    class_weight=None,
+    token_dropout=0.0,
+    subword_dropout=0.0,
+    two_views=False,
+    seed=0,
+):
+    """TextData -> batches bucketed by length; `TextClassifier.fit` says what the arguments are.
+
+    With `two_views` a batch holds each row twice, the second time as `subword_dropout` segments it.
+    """
+    rows = classifier.pack(train)
+    if np.diff(rows[0].row_splits).max(initial=0) == classifier.max_length:
+        warn_of_cuts(classifier, train)
+    targets = tfkor_data.label_array(train, classifier.labels or ())
+    weights = row_weights(classifier, train, class_weight)
+
+    def views(epoch):
+        other = rows
+        if subword_dropout:
+            other = classifier.pack(train, dropout=subword_dropout, seed=[seed, epoch])
+        return [rows, other] if two_views else [other]
+
+    lengths = np.max([np.diff(ids.row_splits) for ids, _ in views(0)], axis=0)
+    longest = classifier.max_length if subword_dropout else None  # another epoch may have a longer row
+    boundaries = tfkor_data.choose_boundaries(lengths, max_buckets, longest, multiple_of=2)
+    buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
+
+    def draw(epoch):
+        ids, segments = map(list, zip(*views(epoch), strict=True))
+        return tfkor_data.Batches(ids, segments, targets, weights, buckets=buckets, seed=seed)
+
+    batches = tfkor_data.RedrawnBatches(draw) if subword_dropout else draw(0)
+    if not token_dropout:
+        return batches
+    tok = classifier.tokenizer
+    return tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, [tok.pad_id, tok.cls_id, tok.sep_id], seed)
+
+
+def warn_of_cuts(classifier, data):
+    """Logs how many rows are longer than the classifier takes."""
+    columns = [data.texts] if data.pairs is None else [data.texts, data.pairs]
+    lengths = 1 + sum(np.diff(classifier.tokenizer.ids(texts).row_splits) + 1 for texts in columns)
+    if cut := int((lengths > classifier.max_length).sum()):
+        from absl import logging
+
+        logging.warning(
+            "%s: %d of %d rows have more than max_length=%d tokens (the longest has %d) and are cut",
+            *(data.name, cut, len(data), classifier.max_length, lengths.max()),
+        )
+
+
+def row_weights(classifier, data, class_weight):
+    """float32 [N] from {label: weight} or "balanced"; None for None."""
+    if class_weight is None:
+        return None
+    labels = classifier.labels
+    if classifier.activation != "softmax":
+        raise ValueError(f"class_weight works with activation='softmax'; the activation is {classifier.activation!r}")
+    counts = {label: data.labels.count(label) for label in labels}
+    if class_weight == "balanced":
+        class_weight = {label: len(data) / (len(counts) * max(count, 1)) for label, count in counts.items()}
+    if unknown := set(class_weight) - set(labels):
+        raise ValueError(f"class_weight names {sorted(unknown)}; expected some of the labels {labels[:5]} ...")
+    return np.array([class_weight.get(label, 1.0) for label in data.labels], np.float32)
