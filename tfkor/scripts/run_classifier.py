@@ -75,6 +75,7 @@ def define_flags():
     flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.")
     flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.")
     flags.DEFINE_float("r_drop", 0.0, "Weight of R-Drop: better without pretraining, at twice the time; try 1.")
+    flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
     flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
     flags.DEFINE_integer("patience", 3, "Epochs without a better dev figure after which training stops.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
@@ -174,6 +175,7 @@ def train():
         token_dropout=FLAGS.token_dropout,
         subword_dropout=FLAGS.subword_dropout,
         r_drop=FLAGS.r_drop,
+        ema=FLAGS.ema,
         patience=FLAGS.patience,
         seed=FLAGS.seed,
         on_best=lambda: classifier.save(FLAGS.model_dir),

@@ -174,6 +174,7 @@ class TextClassifier:
         token_dropout=0.0,
         subword_dropout=0.0,
         r_drop=0.0,
+        ema=0.0,
         patience=3,
         seed=0,
         max_buckets=6,
@@ -194,6 +195,8 @@ class TextClassifier:
             for the second of the two passes, else for all rows.
           r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
             R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
+          ema: momentum of a moving average of the weights, which is what is evaluated and kept; 0.999 where there are
+            thousands of steps.
           patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; each is compiled once.
           jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
@@ -227,7 +230,7 @@ class TextClassifier:
         )
         policy = self.encoder.dtype_policy.name
         total = len(batches) * epochs
-        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, precision=policy)
+        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy)
         loss = functools.partial(self.loss, r_drop=r_drop)
         return fit_epochs(
             TrainStep(self.model, optimizer, loss, jit_compile, self.trained_variables()),

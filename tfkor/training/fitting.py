@@ -7,7 +7,7 @@ from tfkor.training.progress import Progress
 
 
 def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None):
-    """Trains for up to `epochs` and leaves the weights of the best one in the model.
+    """Trains for up to `epochs` and leaves the weights of the best one in the model, averaged if the optimizer does.
 
     Args:
       step: a TrainStep.
@@ -32,14 +32,15 @@ def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patienc
         for epoch in range(epochs):
             figures = run_epoch(step, batches, epoch, epochs)
             step.sync()
-            figures |= evaluate() if evaluate else {}
-            history.append(figures)
-            log(epoch + 1, figures)
-            if best is None or not evaluate or figures[monitor] > history[best][monitor]:
-                best, best_weights = epoch, step.model.get_weights()
-                if on_best:
-                    on_best()
-            elif patience is not None and epoch - best >= patience:
+            with step.averaged_weights():
+                figures |= evaluate() if evaluate else {}
+                history.append(figures)
+                log(epoch + 1, figures)
+                if best is None or not evaluate or figures[monitor] > history[best][monitor]:
+                    best, best_weights = epoch, step.model.get_weights()
+                    if on_best:
+                        on_best()
+            if patience is not None and epoch - best >= patience:
                 break
     except KeyboardInterrupt:
         step.sync()

@@ -69,13 +69,19 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
 
 
-def build_optimizer(learning_rate, total_steps, warmup=0.1, weight_decay=0.01, clip_norm=1.0, precision="float32"):
+def build_optimizer(
+    learning_rate, total_steps, warmup=0.1, weight_decay=0.01, clip_norm=1.0, ema=0.0, precision="float32"
+):
     """Returns AdamW with a warm-up over the share `warmup` of `total_steps`, decay to 0 and clipping by global norm.
 
-    Biases and layer norms do not decay. `precision="mixed_float16"` adds dynamic loss scaling.
+    Biases and layer norms do not decay. `ema` is the momentum of a moving average of the weights, see
+    `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling.
     """
+    if not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}; expected a momentum, from 0 (no average) to less than 1")
     schedule = WarmupDecay(learning_rate, int(warmup * total_steps), total_steps)
-    optimizer = AdamW(schedule, weight_decay=weight_decay, epsilon=1e-6, global_clipnorm=clip_norm)
+    average = dict(use_ema=True, ema_momentum=ema) if ema else {}
+    optimizer = AdamW(schedule, weight_decay=weight_decay, epsilon=1e-6, global_clipnorm=clip_norm, **average)
     optimizer.exclude_from_weight_decay(var_names=NO_WEIGHT_DECAY)
     if precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)

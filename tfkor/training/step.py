@@ -4,6 +4,8 @@ XLA compiles a function once for each shape of its batch, so batches of a few st
 TensorFlow graphs, which the CPU runs, are traced once for all of them.
 """
 
+import contextlib
+
 import keras
 
 from tfkor.training.optimizers import dense_gradients
@@ -54,6 +56,22 @@ class TrainStep:
                 for variable, value in zip(group, values, strict=True):
                     variable.assign(value)
             self.state = None
+
+    @contextlib.contextmanager
+    def averaged_weights(self):
+        """Inside, the model has the moving averages of its weights, where the optimizer keeps them."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # of one that scales the loss
+        if not optimizer.use_ema:
+            yield
+            return
+        self.sync()
+        latest = [keras.ops.copy(variable.value) for variable in self.trained]
+        optimizer.finalize_variable_values(self.trained)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.trained, latest, strict=True):
+                variable.assign(value)
 
     def variables(self):
         trained = {id(variable) for variable in self.trained}
