@@ -66,13 +66,13 @@ def new_classifier(texts, num_classes=176, seed=0):
     """A tokenizer trained on `texts`, and a classifier on a small BERT that is not pretrained."""
     keras.utils.set_random_seed(seed)
     tokenizer = Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=6000))
-    sizes = dict(vocab_size=tokenizer.vocab_size, num_hidden_layers=2, max_position_embeddings=64)
+    sizes = dict(vocab_size=tokenizer.vocab_size, num_hidden_layers=1, max_position_embeddings=64)
     encoder = Bert(BertConfig.of("mini", **sizes))
     return TextClassifier(encoder, num_classes, dropout=0.2, pooling="max", tokenizer=tokenizer, max_length=64)
 
 
 def train(classifier, data, dev, epochs=EPOCHS, seed=0, on_best=None):
-    options = dict(learning_rate=5e-4, token_dropout=0.15, patience=5)
+    options = dict(learning_rate=1e-3, token_dropout=0.1, subword_dropout=0.5, r_drop=1.0, ema=0.99, patience=5)
     history = classifier.fit(data, validation=dev, epochs=epochs, seed=seed, on_best=on_best, **options)
     classifier.calibrate(dev.texts)
     return history
