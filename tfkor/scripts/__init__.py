@@ -8,6 +8,8 @@ import sys
 from absl import app
 from absl import logging as absl_logging
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before a program imports TensorFlow
+
 
 def say(text):
     """Prints to standard error, where progress goes."""
@@ -31,7 +33,6 @@ def run_program(define_flags, job):
             raise SystemExit(1) from None
         print(json.dumps(figures, ensure_ascii=False), flush=True)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     define_flags()
     app.run(main)
