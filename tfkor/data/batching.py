@@ -74,8 +74,9 @@ class Batches:
     """Rows of token ids as dicts of arrays in the shapes of `buckets`, shuffled anew in each epoch.
 
     `ids` and `segments` have `.values` [N] and `.row_splits` [rows + 1] (tfkor.text.Ragged). A batch holds int32 [B, S]
-    input_word_ids, input_mask and segment_ids, padded with 0, `labels` if given, and float32 [B] sample_weight. The
-    last batch of a bucket is filled up by repeating its first row with the weight 0: every row counts once in an epoch.
+    input_word_ids, input_mask and segment_ids, padded with 0, `labels` if given, and float32 [B] sample_weight. Rows
+    that don't fill a batch of their bucket go up into the next one. The very last batch is filled up by repeating its
+    first row with the weight 0: every row counts once in an epoch.
     With several views of the rows (see `ids`) a batch holds B rows of each, the views one after the other.
 
     Example:
@@ -114,35 +115,21 @@ class Batches:
                 "truncate when tokenizing (max_length) or add a longer boundary"
             )
         self.buckets, self.seed, self.num_rows = buckets, seed, len(lengths)
-        self._parts = []
-        bucket_of = np.searchsorted(buckets.boundaries, lengths)
-        for bucket, (size, boundary) in enumerate(buckets.shapes):
-            rows = np.flatnonzero(bucket_of == bucket)
-            part = {  # arrays [views, rows, ...]
-                "input_word_ids": np.stack([_pad(view, view.values, rows, boundary) for view in views]),
-                "input_mask": np.stack([_pad(view, None, rows, boundary) for view in views]),
-            }
-            part["segment_ids"] = np.zeros_like(part["input_mask"])
-            for view, segment_ids in enumerate(segments):
-                if segment_ids is not None:
-                    part["segment_ids"][view] = _pad(segment_ids, segment_ids.values, rows, boundary)
-            if labels is not None:
-                part["labels"] = np.stack([labels[rows]] * len(views))
-            part["sample_weight"] = np.stack([weights[rows].astype(np.float32)] * len(views))
-            self._parts.append((size, rows, part))
-        computed = sum(
-            -(-len(rows) // size) * size * part["input_mask"][:, :1].size for size, rows, part in self._parts
-        )
+        self.views, self.segments, self.labels, self.weights = views, segments, labels, weights.astype(np.float32)
+        self.bucket_of = np.searchsorted(buckets.boundaries, lengths)
+        plan = self._plan()
+        self.steps = len(plan)
+        computed = sum(buckets.batch_sizes[bucket] * buckets.boundaries[bucket] for bucket, _ in plan) * len(views)
         self.padding = 1 - sum(len(view.values) for view in views) / computed
 
     def __len__(self):
         """Batches in an epoch."""
-        return sum(-(-len(rows) // size) for size, rows, _ in self._parts)
+        return self.steps
 
     def epoch(self, epoch):
         """The batches of epoch number `epoch` in random order; the same ones for the same (seed, epoch)."""
         random = np.random.default_rng([self.seed, epoch])
-        plan = [step for part in range(len(self._parts)) for step in self._steps(part, random)]
+        plan = self._plan(random)
         for i in random.permutation(len(plan)):
             yield self._batch(*plan[i])
 
@@ -152,21 +139,38 @@ class Batches:
         `rows` are the indices of the batch's first len(rows) rows; what follows fills the batch up:
         `outputs[rows] = predict(batch)[: len(rows)]` puts predictions back into the order of the input.
         """
-        for part, (_, rows, _) in enumerate(self._parts):
-            for _, chosen in self._steps(part):
-                yield rows[chosen], self._batch(part, chosen)
+        for bucket, rows in self._plan():
+            yield rows, self._batch(bucket, rows)
 
-    def _steps(self, part, random=None):
-        size, rows, _ = self._parts[part]
-        order = np.arange(len(rows)) if random is None else random.permutation(len(rows))
-        return [(part, order[start : start + size]) for start in range(0, len(rows), size)]
+    def _plan(self, random=None):
+        """[(bucket, rows), ...], a batch each."""
+        plan, left = [], np.zeros(0, np.int64)
+        for bucket, size in enumerate(self.buckets.batch_sizes):
+            rows = np.flatnonzero(self.bucket_of == bucket)
+            if len(rows):
+                rows = np.append(left, rows if random is None else random.permutation(rows))
+                whole = len(rows) - len(rows) % size
+                plan += [(bucket, rows[start : start + size]) for start in range(0, whole, size)]
+                left = rows[whole:]
+        return [*plan, (self.bucket_of[left].max(), left)] if len(left) else plan
 
-    def _batch(self, part, chosen):
-        size, _, arrays = self._parts[part]
-        filled = np.append(chosen, np.repeat(chosen[:1], size - len(chosen)))
-        batch = {name: array[:, filled] for name, array in arrays.items()}
-        batch["sample_weight"][:, len(chosen) :] = 0
-        return {name: array.reshape(-1, *array.shape[2:]) for name, array in batch.items()}
+    def _batch(self, bucket, rows):
+        size, width = self.buckets.shapes[bucket]
+        filled = np.append(rows, np.repeat(rows[:1], size - len(rows)))
+        segments = [
+            np.zeros((size, width), np.int32) if ids is None else _pad(ids, ids.values, filled, width)
+            for ids in self.segments
+        ]
+        batch = {  # of each the views, one after the other
+            "input_word_ids": np.concatenate([_pad(view, view.values, filled, width) for view in self.views]),
+            "input_mask": np.concatenate([_pad(view, None, filled, width) for view in self.views]),
+            "segment_ids": np.concatenate(segments),
+        }
+        if self.labels is not None:
+            batch["labels"] = np.concatenate([self.labels[filled]] * len(self.views))
+        weights = np.append(self.weights[rows], np.zeros(size - len(rows), np.float32))
+        batch["sample_weight"] = np.concatenate([weights] * len(self.views))
+        return batch
 
 
 def _pad(ragged, values, rows, width):

@@ -10,7 +10,7 @@ def training_batches(
     train,
     *,
     batch_size=32,
-    max_buckets=6,
+    max_buckets=32,
     class_weight=None,
     token_dropout=0.0,
     subword_dropout=0.0,
@@ -35,7 +35,7 @@ def training_batches(
 
     lengths = np.max([np.diff(ids.row_splits) for ids, _ in views(0)], axis=0)
     longest = classifier.max_length if subword_dropout else None  # another epoch may have a longer row
-    boundaries = tfkor_data.choose_boundaries(lengths, max_buckets, longest, multiple_of=2)
+    boundaries = tfkor_data.choose_boundaries(lengths, max_buckets, longest)
     buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
 
     def draw(epoch):

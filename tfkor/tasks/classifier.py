@@ -16,7 +16,7 @@ from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.tasks import metrics
 from tfkor.tasks.batches import training_batches
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, fit_epochs
+from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
 MONITORS = {"softmax": "accuracy", "sigmoid": "micro_f1", "linear": "spearman"}
@@ -177,7 +177,7 @@ class TextClassifier:
         ema=0.0,
         patience=3,
         seed=0,
-        max_buckets=6,
+        max_buckets=None,
         jit_compile=None,
         on_best=None,
         log_dir=None,
@@ -198,7 +198,7 @@ class TextClassifier:
           ema: momentum of a moving average of the weights, which is what is evaluated and kept; 0.999 where there are
             thousands of steps.
           patience: epochs without a better validation figure after which training stops; None never stops early.
-          max_buckets: lengths that batches are padded to; each is compiled once.
+          max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
 
         Ctrl-C ends the training and keeps the best weights so far. The same seed gives the same weights.
@@ -221,7 +221,7 @@ class TextClassifier:
             self,
             train,
             batch_size=batch_size,
-            max_buckets=max_buckets,
+            max_buckets=max_buckets or (6 if compiles_each_shape(jit_compile) else 32),
             class_weight=class_weight,
             token_dropout=token_dropout,
             subword_dropout=subword_dropout,

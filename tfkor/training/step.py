@@ -16,6 +16,11 @@ def run_on_accelerator():
     return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
 
 
+def compiles_each_shape(jit_compile=None):
+    """Whether a TrainStep with this `jit_compile` compiles once for each shape of its batches."""
+    return keras.backend.backend() == "jax" or (run_on_accelerator() if jit_compile is None else jit_compile)
+
+
 class TrainStep:
     """`step(batch)` updates the model and returns a dict of scalars, `loss` among them.
 
@@ -38,7 +43,7 @@ class TrainStep:
             self.step = self.jax_step()
             self.state = None
         else:
-            self.step = self.tensorflow_step(run_on_accelerator() if jit_compile is None else jit_compile)
+            self.step = self.tensorflow_step(compiles_each_shape(jit_compile))
 
     def __call__(self, batch):
         if keras.backend.backend() != "jax":
@@ -118,7 +123,7 @@ def tensorflow_function(fn, jit_compile):
     """A function of a dict of arrays, compiled by TensorFlow and traced once for all shapes."""
     import tensorflow as tf
 
-    compiled = tf.function(fn, jit_compile=jit_compile)
+    compiled = tf.function(fn, jit_compile=jit_compile, autograph=False)  # no Python loops: faster to trace
     traced = {}
 
     def call(batch):
