@@ -90,6 +90,8 @@ def hugging_face(job, padded, bf16=False):
         **job.sizes,
     )
     model = BertForSequenceClassification(config)
+    # its own start, of deviation 0.02, keeps an encoder that is not pretrained from learning for hundreds of steps
+    torch.nn.init.xavier_uniform_(model.classifier.weight)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -151,6 +153,8 @@ def kerashub(job, jit_compile="auto"):
         preprocessor=keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=job.max_length),
         dropout=job.dropout,
     )
+    kernel = classifier.get_layer("logits").kernel  # the same start as the others': see hugging_face
+    kernel.assign(keras.initializers.GlorotUniform(job.seed)(kernel.shape))
     targets = [job.label_names.index(label) for label in job.train_labels]
     dataset = tf.data.Dataset.from_tensor_slices((job.train_texts, targets))
     dataset = dataset.shuffle(len(targets), seed=job.seed).batch(job.batch_size)
