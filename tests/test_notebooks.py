@@ -18,9 +18,8 @@ NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
 SMALL = {
     "01_intent_176": dict(
         EPOCHS=12,
-        LEARNING_RATE=3e-3,
         COURSE_EPOCHS=1,
-        MAX_TRAIN_ROWS=704,
+        MAX_TRAIN_ROWS=1408,
         VOCAB_SIZE=2000,
         SIZE="tiny",
         NUM_HIDDEN_LAYERS=1,
@@ -104,7 +103,7 @@ print(json.dumps({name: globals()[name] for name in names}))
     assert found["shapes"] == [[None, 128], [None, 10, 128]]
     for name in ("course_accuracy", "accuracy", "hub_accuracy", "threshold"):
         assert isinstance(found[name], float) and 0 <= found[name] <= 1
-    assert found["accuracy"] > 0.02  # chance is 0.006
+    assert found["accuracy"] > 0.05  # chance is 0.006
     written = {"model/model.keras", "confusion.png", "encoder/saved_model.pb", "strings/saved_model.pb"}
     assert written <= set(found["files"])
     served = [line.split("  ->  ") for line in found["served"].splitlines()]
