@@ -254,8 +254,9 @@ def test_batches_of_two_views():
 def test_it_learns_with_all_regularisation():
     classifier = new_classifier(vocab=SUBWORDS)
     options = dict(token_dropout=0.1, subword_dropout=0.3, r_drop=1.0, patience=None)
-    fit(classifier, *examples(), validation=examples(30, seed=1), **options)
+    history = fit(classifier, *examples(), validation=examples(30, seed=1), **options)
     assert classifier.evaluate(*examples(30, seed=2))["accuracy"] >= 0.9
+    assert all(round(h["examples_per_second"] * h["seconds"]) == 60 for h in history)  # a row counts once
 
 
 def test_bad_input_is_named():

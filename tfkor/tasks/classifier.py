@@ -241,6 +241,7 @@ class TextClassifier:
             patience=patience,
             on_best=on_best,
             log_dir=log_dir,
+            views=2 if r_drop else 1,
         )
 
     def prepare(self, train):

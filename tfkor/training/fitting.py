@@ -6,7 +6,9 @@ import time
 from tfkor.training.progress import Progress
 
 
-def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None):
+def fit_epochs(
+    step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None, views=1
+):
     """Trains for up to `epochs` and leaves the weights of the best one in the model, averaged if the optimizer does.
 
     Args:
@@ -17,6 +19,7 @@ def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patienc
       patience: stop after so many epochs without a better one; None never stops early.
       on_best: called after each better epoch, to save what is there.
       log_dir: a folder for TensorBoard.
+      views: how often a batch holds each of its rows; examples/s counts a row once.
 
     Ctrl-C ends the training, it isn't raised: the best weights so far stay in the model.
 
@@ -30,7 +33,7 @@ def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patienc
     log = scalar_log(log_dir)
     try:
         for epoch in range(epochs):
-            figures = run_epoch(step, batches, epoch, epochs)
+            figures = run_epoch(step, batches, epoch, epochs, views)
             step.sync()
             with step.averaged_weights():
                 figures |= evaluate() if evaluate else {}
@@ -49,14 +52,14 @@ def fit_epochs(step, batches, epochs, evaluate=None, monitor="accuracy", patienc
     return history
 
 
-def run_epoch(step, batches, epoch, epochs):
+def run_epoch(step, batches, epoch, epochs, views=1):
     """One epoch of training steps with progress; returns its epoch, loss, seconds and examples_per_second."""
     drawn = batches.epoch(epoch)  # first, as it may change their number
     progress = Progress(f"epoch {epoch + 1}/{epochs}", len(batches))
     losses, recent = [], 20
     for batch in drawn:
         losses.append(step(batch)["loss"])
-        rows = int((batch["sample_weight"] > 0).sum())
+        rows = int((batch["sample_weight"] > 0).sum()) // views
         progress.update(rows, loss=lambda: mean(losses[-recent:]))
     loss = mean(losses)
     progress.close(loss=loss)
