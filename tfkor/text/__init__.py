@@ -1,15 +1,22 @@
-"""Strings to ids and back: Korean normalisation, WordPiece, its training, and its twin inside a TensorFlow graph."""
+"""Strings to ids and back: Korean normalisation, WordPiece, BPE and Unigram, their training, their twin in a graph."""
 
 import importlib
 
 from tfkor.text.files import Lines
 from tfkor.text.normalization import Normalizer
-from tfkor.text.tokenizer import SPECIAL_TOKENS, Ragged, Tokenizer
+from tfkor.text.tokenizer import Ragged, Tokenizer
+from tfkor.text.vocabulary import SPECIAL_TOKENS
 
-# these import TensorFlow or Hugging Face `tokenizers`, so at first use only
-_LATER = {"GraphTokenizer": "tfkor.text.graph", "train_wordpiece": "tfkor.text.wordpiece_training"}
+# these import TensorFlow, Hugging Face `tokenizers` or sentencepiece, so at first use only
+_LATER = {
+    "GraphTokenizer": "tfkor.text.graph",
+    "tokenizer_report": "tfkor.text.report",
+    "train_sentencepiece": "tfkor.text.sentencepiece_training",
+    "train_tokenizer": "tfkor.text.training",
+    "train_wordpiece": "tfkor.text.wordpiece_training",
+}
 
-__all__ = ["SPECIAL_TOKENS", "GraphTokenizer", "Lines", "Normalizer", "Ragged", "Tokenizer", "train_wordpiece"]
+__all__ = ["SPECIAL_TOKENS", "Lines", "Normalizer", "Ragged", "Tokenizer", *_LATER]
 
 
 def __getattr__(name):

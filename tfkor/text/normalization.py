@@ -1,5 +1,6 @@
 """Korean text normalisation: of a string, of many at once as an array of code points, and with the way back."""
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from tfkor.text import characters
+from tfkor.text.morphemes import BOUNDARY, SPLITTERS, morpheme_starts
 
-REMOVED, SPACE, ALONE, REWRITTEN = 1, 2, 4, 8  # kinds of characters, as bits
+REMOVED, SPACE, ALONE, REWRITTEN, CUT = 1, 2, 4, 8, 16  # kinds of characters, as bits; CUT: a morpheme begins here
+ALPHABETS = ("syllable", "jamo")
+SYLLABLE, SYLLABLES = 0xAC00, 11_172  # the first Hangul syllable, and how many there are
 JAMO = (0x3131, 0x3163)  # compatibility jamo: the ㅋ of ㅋㅋㅋ
 REPLACEMENT = 0xFFFD  # stands for a lone surrogate
 DOTTED_I = "\u0130"  # the only character whose lower case is two
@@ -61,6 +65,10 @@ class Normalizer:
       clean_text: removes control and format characters, private use and U+FFFD; white space becomes a blank.
       full_width: full-width and half-width forms (ＡＢＣ, ！, ﾡ) become the ordinary ones.
       max_jamo_repeats: keeps this many of a longer run of one jamo; 2 makes ㅋㅋㅋㅋㅋ ㅋㅋ.
+      alphabet: "syllable", or "jamo": Hangul syllables become conjoining jamo (U+1100 to U+11C2) as the last step.
+        Their NFC gives the syllables back.
+      morphemes: None, "kiwi" or "mecab": eojeols are split by an analyser, see `tfkor.text.morphemes`. BOUNDARY stands
+        between the morphemes then, and those of the text itself are removed.
     """
 
     lowercase: bool = False
@@ -68,6 +76,8 @@ class Normalizer:
     clean_text: bool = True
     full_width: bool = False
     max_jamo_repeats: int | None = None
+    alphabet: str = "syllable"
+    morphemes: str | None = None
 
     def __post_init__(self):
         for name in ("lowercase", "nfc", "clean_text", "full_width"):
@@ -76,11 +86,17 @@ class Normalizer:
         repeats = self.max_jamo_repeats
         if repeats is not None and (type(repeats) is not int or not 1 <= repeats <= 100):
             raise ValueError(f"max_jamo_repeats is {repeats!r}; expected None or a whole number from 1 to 100")
+        if self.alphabet not in ALPHABETS:
+            raise ValueError(f"alphabet is {self.alphabet!r}; expected {' or '.join(ALPHABETS)}")
+        if self.alphabet == "jamo" and not self.nfc:
+            raise ValueError('alphabet is "jamo" and nfc False; expected nfc, since jamo and syllables would be mixed')
+        if self.morphemes is not None and self.morphemes not in SPLITTERS:
+            raise ValueError(f"morphemes is {self.morphemes!r}; expected None or {' or '.join(SPLITTERS)}")
 
     def __call__(self, text):
         codes, kinds, _ = self.characters([text])
         codes = np.where(kinds == SPACE, ord(" "), codes) if self.clean_text else codes
-        return codes[:-1].astype("<u4").tobytes().decode("utf-32-le")
+        return to_text(*with_boundaries(codes, kinds)[:1])[:-1]
 
     def characters(self, texts, rewritten=False):
         """Normalises strings as one array of code points, with a newline after each.
@@ -91,7 +107,7 @@ class Normalizer:
 
         Returns:
           codes: uint32 [N], without the characters that cleaning removes.
-          kinds: uint8 [N], 0 or SPACE or ALONE (a word by itself).
+          kinds: uint8 [N]: 0 or SPACE or ALONE (a word by itself) or CUT (begins a morpheme inside a word).
           starts: int64 [B + 1], where each text starts in `codes`; the last is N.
         """
         codes = code_points(texts)
@@ -103,16 +119,34 @@ class Normalizer:
             codes = code_points(texts)
             kinds = self.kinds[codes]
         starts = text_starts(texts)
-        kinds = kinds & (REMOVED | SPACE | ALONE)
+        kinds = kinds & (REMOVED | SPACE | ALONE | CUT)
         kept = kinds != REMOVED
         if not kept.all():
+            starts = np.concatenate([[0], np.cumsum(kept)])[starts]
+            codes, kinds = codes[kept], kinds[kept]
+        if self.morphemes:
+            kinds, kept = _cuts(kinds)
             starts = np.concatenate([[0], np.cumsum(kept)])[starts]
             codes, kinds = codes[kept], kinds[kept]
         if self.lowercase:
             codes = lower_table()[codes]
         elif not self.clean_text:
             codes = np.where((codes >= 0xD800) & (codes < 0xE000), REPLACEMENT, codes).astype(np.uint32)
+        if self.alphabet == "jamo":
+            codes, kinds, lengths = _to_jamo(codes, kinds)
+            starts = np.concatenate([[0], np.cumsum(lengths)])[starts]
         return codes, kinds, starts
+
+    def characters_with_spans(self, text):
+        """The codes and kinds of `characters([text])`; int64 [N, 2]: (start, end) in `text` of what they stand for."""
+        rewritten, spans = self.rewrite_with_spans(text)
+        codes = code_points([rewritten])
+        kept = self.kinds[codes] & (REMOVED | CUT) == 0
+        spans = np.array([*spans, (len(text), len(text))], np.int64)[kept]
+        if self.alphabet == "jamo":
+            spans = np.repeat(spans, _to_jamo(codes, self.kinds[codes])[2][kept], axis=0)
+        codes, kinds, _ = self.characters([rewritten], rewritten=True)
+        return codes, kinds, spans
 
     def rewrite(self, text):
         """The steps that look at more than one character: full-width forms, repeated jamo, NFC, and İ in lower case.
@@ -125,7 +159,9 @@ class Normalizer:
         if self.max_jamo_repeats:
             text = self._repeats.sub(r"\1" * self.max_jamo_repeats, text)
         if self.nfc:
-            text = _KNOWN_TO_NFC.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
+            text = composed(text)
+        if self.morphemes:
+            text = split_morphemes(text.replace(BOUNDARY, ""), self.morphemes)
         return text.replace(DOTTED_I, "i\u0307") if self.lowercase else text
 
     def rewrite_with_spans(self, text):
@@ -137,6 +173,13 @@ class Normalizer:
             text, spans = _substitute(self._repeats, self._shorten, text, spans)
         if self.nfc:
             text, spans = _substitute(_NFC_CLUSTER, _compose, text, spans)
+        if self.morphemes:
+            kept = [i for i, char in enumerate(text) if char != BOUNDARY]
+            text, spans = text.replace(BOUNDARY, ""), [spans[i] for i in kept]
+            starts = morpheme_starts(text, self.morphemes)
+            text = split_morphemes(text, self.morphemes)
+            for i in reversed(starts):
+                spans.insert(i, spans[i])
         if self.lowercase:
             text, spans = _substitute(re.compile(DOTTED_I), lambda _: [("i", 0, 1), ("\u0307", 0, 1)], text, spans)
         return text, spans
@@ -154,6 +197,8 @@ class Normalizer:
         if self.nfc:
             for first, last in code_ranges(characters.NFC_ACTIVE):
                 kinds[first : last + 1] |= REWRITTEN
+        if self.morphemes:
+            kinds[ord(BOUNDARY)] = CUT
         if self.full_width:
             kinds[list(full_width_table())] |= REWRITTEN
         if self.lowercase:
@@ -161,6 +206,8 @@ class Normalizer:
         return kinds
 
     def _rows_to_rewrite(self, texts, codes, kinds):
+        if self.morphemes:
+            return np.arange(len(texts))
         wanted = (kinds & REWRITTEN) != 0
         if self.max_jamo_repeats:
             wanted[1:] |= (codes[1:] == codes[:-1]) & (codes[1:] >= JAMO[0]) & (codes[1:] <= JAMO[1])
@@ -182,9 +229,55 @@ def code_points(texts):
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
+def to_text(codes):
+    """The str of code points."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def with_boundaries(codes, kinds):
+    """codes [M] with a BOUNDARY before each CUT, and int64 [N], where each of the `codes` has gone."""
+    cuts = kinds == CUT
+    places = np.arange(len(codes)) + np.cumsum(cuts)
+    out = np.full(len(codes) + cuts.sum(), ord(BOUNDARY), np.uint32)
+    out[places] = codes
+    return out, places
+
+
+def composed(text):
+    """NFC as that of Hugging Face `tokenizers`, which knows the characters of Unicode 9."""
+    return _KNOWN_TO_NFC.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
+
+
+def split_morphemes(text, splitter):
+    """`text` with a BOUNDARY before each morpheme that begins inside an eojeol."""
+    edges = [0, *morpheme_starts(text, splitter), len(text)]
+    return BOUNDARY.join(text[start:end] for start, end in itertools.pairwise(edges))
+
+
 def text_starts(texts):
     """int64 [B + 1]: where each text starts in `code_points(texts)`."""
     return np.cumsum([0, *(len(text) + 1 for text in texts)], dtype=np.int64)
+
+
+def _cuts(kinds):
+    """kinds with CUT at the first letter of a morpheme inside a word, and what to keep: all but BOUNDARY."""
+    kept = kinds != CUT
+    letter = kinds == 0
+    after = np.zeros(len(kinds), bool)  # the next letter after one or several BOUNDARY
+    places = np.flatnonzero(kept)
+    after[places[1:]] = (np.diff(places) > 1) & letter[places[:-1]] & letter[places[1:]]
+    return np.where(after, CUT, kinds).astype(np.uint8), kept
+
+
+def _to_jamo(codes, kinds):
+    """Hangul syllables as two or three conjoining jamo: codes [M], their kinds, int64 [N]: how many each became."""
+    place = codes.astype(np.int64) - SYLLABLE
+    hangul = (place >= 0) & (place < SYLLABLES)
+    final = place % 28
+    kept = np.stack([np.ones_like(hangul), hangul, hangul & (final > 0)], axis=1)
+    jamo = [np.where(hangul, 0x1100 + place // 588, codes), 0x1161 + place % 588 // 28, 0x11A7 + final]
+    of_first = np.stack([kinds, np.zeros_like(kinds), np.zeros_like(kinds)], axis=1)
+    return np.stack(jamo, axis=1)[kept].astype(np.uint32), of_first[kept], kept.sum(axis=1)
 
 
 # Hugging Face's NFC knows the characters of Unicode 9 and passes over newer ones, which end what can be joined.

@@ -1,7 +1,9 @@
 """Tokenizer: Korean text to ids and back."""
 
+import hashlib
 import itertools
 import json
+import re
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tfkor.files import new_file, write_json
-from tfkor.text.files import utf8_lines
-from tfkor.text.normalization import REMOVED, Normalizer, code_points
-from tfkor.text.wordpiece import WordPiece, spans, words
+from tfkor.text.morphemes import BOUNDARY
+from tfkor.text.normalization import Normalizer, composed
+from tfkor.text.sentencepiece import MARK, SentencePiece, read_model
+from tfkor.text.vocabulary import SPECIAL_TOKENS, checked_vocab, read_vocab
+from tfkor.text.wordpiece import WordPiece, spans
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+FILES = {"wordpiece": "vocab.txt", "bpe": "sentencepiece.model", "unigram": "sentencepiece.model"}
 BLOCK = 300_000  # characters that go through NumPy together
 
 
@@ -38,42 +42,54 @@ class Ragged(NamedTuple):
 
 
 class Tokenizer:
-    """WordPiece for Korean: `Tokenizer.from_vocab("vocab.txt")`, then `tokenizer(texts)` gives the inputs of a model.
+    """Korean text to ids and back, by WordPiece, BPE or Unigram; `tokenizer(texts)` gives the inputs of a model.
 
-    The ids are those of Hugging Face `tokenizers` with `Sequence([NFC(), BertNormalizer(strip_accents=False)])`,
-    `BertPreTokenizer` and `WordPiece(max_input_chars_per_word=100)`. NFD input gives the ids of NFC input. A literal
-    [MASK] in a text is plain text. It needs NumPy only, and can be handed to other processes.
+    WordPiece: the ids are those of Hugging Face `tokenizers` with `Sequence([NFC(),
+    BertNormalizer(strip_accents=False)])`, `BertPreTokenizer` and `WordPiece(max_input_chars_per_word=100)`; needs
+    NumPy only. BPE and Unigram: those of the package sentencepiece, which gets the text that `normalizer` gives. There
+    a ▁ in a text counts as white space. For all: NFD input gives the ids of NFC input, a literal [MASK] in a text is
+    plain text, and a tokenizer can be handed to other processes.
 
     >>> tokenizer = Tokenizer.from_vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한국", "##어"])
     >>> tokenizer.tokenize("한국어 한국")
     ['한국', '##어', '한국']
 
     Args:
-      vocab: the path of a vocab.txt (UTF-8, one entry a line, the id is the line's number from 0), or a list of str.
-      lowercase, nfc, clean_text, full_width, max_jamo_repeats: see `Normalizer`.
-      max_word_chars: a word of more characters is [UNK].
+      vocab: of WordPiece: the path of a vocab.txt (UTF-8, one entry a line, the id is the line's number from 0), or a
+        list of str. Of BPE and Unigram: the path of a sentencepiece.model, or its bytes, with [PAD] [UNK] [CLS] [SEP]
+        [MASK] among its pieces and without normalisation of its own, as `train_sentencepiece` makes it.
+      lowercase, nfc, clean_text, full_width, max_jamo_repeats, alphabet, morphemes: see `Normalizer`.
+      max_word_chars: of WordPiece: a word of more characters (of the alphabet) is [UNK].
+      user_symbols: of WordPiece: entries that are one piece wherever they stand, as `<url>`. Those of BPE and Unigram
+        are in the model.
 
     Raises:
       ValueError: no entry, an entry twice, a special token missing, not UTF-8; the message names the file and line.
     """
 
-    def __init__(
-        self,
-        vocab,
-        *,
-        lowercase=False,
-        nfc=True,
-        clean_text=True,
-        full_width=False,
-        max_jamo_repeats=None,
-        max_word_chars=100,
-    ):
-        if type(max_word_chars) is not int or max_word_chars < 1:
-            raise ValueError(f"max_word_chars is {max_word_chars!r}; expected a whole number of at least 1")
-        self.vocab = _read_vocab(vocab) if isinstance(vocab, (str, Path)) else _checked_vocab(list(vocab), "vocab")
-        self.vocab_size = len(self.vocab)
+    def __init__(self, vocab, *, max_word_chars=None, user_symbols=(), **normalization):
+        self.normalizer = Normalizer(**normalization)
+        source = vocab if isinstance(vocab, (str, Path)) else "vocab"
+        if isinstance(vocab, (str, Path)) and Path(vocab).suffix == ".model":
+            vocab = Path(vocab).read_bytes()
+        self._proto, self.user_symbols = None, tuple(user_symbols)
+        if isinstance(vocab, bytes):
+            if max_word_chars is not None or user_symbols:
+                raise ValueError(f"{source}: found max_word_chars or user_symbols; expected none with BPE and Unigram")
+            self._proto = vocab
+            self.vocab, self.type, self.user_symbols = read_model(vocab, source)
+            if self.normalizer.morphemes and BOUNDARY not in self.vocab:
+                raise ValueError(f"{source}: no piece U+200B; expected it with morphemes: train it with them too")
+        else:
+            self.type = "wordpiece"
+            self.vocab = read_vocab(vocab) if source is vocab else checked_vocab(list(vocab), source)
+            if missing := [symbol for symbol in user_symbols if symbol not in self.vocab]:
+                raise ValueError(f"{source}: user symbol {missing[0]!r} is not in the vocabulary; expected it there")
+            max_word_chars = 100 if max_word_chars is None else max_word_chars
+            if type(max_word_chars) is not int or max_word_chars < 1:
+                raise ValueError(f"max_word_chars is {max_word_chars!r}; expected a whole number of at least 1")
         self.max_word_chars = max_word_chars
-        self.normalizer = Normalizer(lowercase, nfc, clean_text, full_width, max_jamo_repeats)
+        self.vocab_size = len(self.vocab)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self.vocab.index, SPECIAL_TOKENS)
 
     @classmethod
@@ -83,47 +99,96 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder):
-        """Reads what `save` wrote: vocab.txt and tokenizer_config.json.
+        """Reads what `save` wrote: vocab.txt or sentencepiece.model, and tokenizer_config.json.
 
         Raises:
           FileNotFoundError: one of them is missing.
           ValueError: the configuration is not JSON, or has an unknown key or a wrong value.
         """
         path = Path(folder) / "tokenizer_config.json"
-        for file in (path, path.with_name("vocab.txt")):
-            if not file.is_file():
-                raise FileNotFoundError(f"{file}: no such file; expected a folder written by Tokenizer.save")
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; expected a folder written by Tokenizer.save")
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
-        known = ("type", "max_word_chars", *(field.name for field in fields(Normalizer)))
+        known = ("type", "max_word_chars", *(field.name for field in fields(Normalizer)), "user_symbols")
         if not isinstance(config, dict) or (unknown := sorted(set(config) - set(known))):
             found = f"unknown key {', '.join(unknown)}" if isinstance(config, dict) else f"a {type(config).__name__}"
             raise ValueError(f"{path}: found {found}; expected an object with the keys {', '.join(known)}")
-        if (kind := config.pop("type", None)) != "wordpiece":
-            raise ValueError(f'{path}: type is {kind!r}; expected "wordpiece"')
-        vocab = _read_vocab(path.with_name("vocab.txt"))
+        if (kind := config.pop("type", None)) not in FILES:
+            raise ValueError(f'{path}: type is {kind!r}; expected "wordpiece", "bpe" or "unigram"')
+        vocab = path.with_name(FILES[kind])
+        if not vocab.is_file():
+            raise FileNotFoundError(f"{vocab}: no such file; expected a folder written by Tokenizer.save")
+        vocab = read_vocab(vocab) if kind == "wordpiece" else vocab.read_bytes()
         try:
-            return cls(vocab, **config)
+            tokenizer = cls(vocab, **config)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        if tokenizer.type != kind:
+            raise ValueError(f"{path}: type is {kind!r}, but {FILES[kind]} holds {tokenizer.type!r}; expected the same")
+        return tokenizer
 
     def save(self, folder):
-        """Writes vocab.txt and tokenizer_config.json into `folder`, which is made if it isn't there."""
+        """Writes tokenizer_config.json and vocab.txt (WordPiece) or sentencepiece.model into `folder`."""
         folder = Path(folder)
-        with new_file(folder / "vocab.txt") as path:
-            path.write_text("".join(f"{entry}\n" for entry in self.vocab), encoding="utf-8", newline="\n")
+        with new_file(folder / FILES[self.type]) as path:
+            path.write_bytes(self.vocab_file)
         write_json(folder / "tokenizer_config.json", self.config)
+
+    @property
+    def vocab_file(self):
+        """bytes: what vocab.txt or sentencepiece.model holds."""
+        return self._proto or "".join(f"{entry}\n" for entry in self.vocab).encode("utf-8")
 
     @property
     def config(self):
         """dict: what tokenizer_config.json holds."""
-        return {"type": "wordpiece", "max_word_chars": self.max_word_chars, **asdict(self.normalizer)}
+        config = {"type": self.type, "max_word_chars": self.max_word_chars, **asdict(self.normalizer)}
+        if self.type != "wordpiece":
+            del config["max_word_chars"]
+        elif self.user_symbols:
+            config["user_symbols"] = list(self.user_symbols)
+        for name in ("alphabet", "morphemes"):  # the files of plain WordPiece have no such keys
+            if config[name] == getattr(Normalizer, name):
+                del config[name]
+        return config
+
+    @property
+    def continuations(self):
+        """bool [V]: True for entries that go on a word; a whole word is a piece and those after it.
+
+        Of WordPiece those with ##; of BPE and Unigram those without ▁, apart from [CLS] and its like.
+        """
+        return self._model.continuations
+
+    @cached_property
+    def fingerprint(self):
+        """The SHA-256, in hexadecimal, of all that decides ids: the configuration and the vocabulary.
+
+        What splits morphemes decides too, but its release is not part of it.
+        """
+        config = json.dumps(self.config, sort_keys=True).encode("utf-8")
+        return hashlib.sha256(config + b"\n" + self.vocab_file).hexdigest()
 
     @cached_property
     def _model(self):
-        return WordPiece(self.vocab, self.normalizer.kinds, self.unk_id, self.max_word_chars)
+        if self._proto:
+            split = self.normalizer.morphemes is not None
+            return SentencePiece(self._proto, self.vocab, self.type, self.user_symbols, split)
+        return WordPiece(self.vocab, self.normalizer.kinds, self.unk_id, self.max_word_chars, self.user_symbols)
+
+    def pre_split(self, texts):
+        """The texts with U+200B between the morphemes of an eojeol, for a GraphTokenizer with pre_split=True.
+
+        Raises:
+          ValueError: this tokenizer doesn't split morphemes.
+        """
+        if self.normalizer.morphemes is None:
+            raise ValueError("morphemes is None; expected a tokenizer that splits them: give the texts as they are")
+        texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in _checked_texts(texts)]
+        return [self.normalizer.rewrite(text) for text in texts]
 
     def tokenize(self, text):
         """The vocabulary entries of one text, list of str."""
@@ -134,9 +199,10 @@ class Tokenizer:
 
         Args:
           texts: sequence of str.
-          dropout: the probability with which an entry of two and more characters is passed over where it would be the
-            longest that fits, so that words fall into other, shorter pieces: MaxMatch-Dropout (Hiraoka 2022), for
-            training.
+          dropout: for training: words fall into other pieces. WordPiece: the probability with which an entry of two
+            and more characters is passed over where it would be the longest that fits, MaxMatch-Dropout (Hiraoka 2022).
+            BPE: with which a merge is passed over, BPE-dropout (Provilkov et al. 2020). Unigram: with which a text is
+            drawn from all its segmentations, smoothed by 0.2 (Kudo 2018).
           seed: of the dropout; an int, or a list of them.
 
         Returns:
@@ -144,15 +210,25 @@ class Tokenizer:
         """
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; expected a probability, from 0 to less than 1")
+        return self._rows(texts, dropout, seed)[0]
+
+    def ids_and_eojeols(self, texts):
+        """The ids of each text as in `ids`, and where eojeols (what stands between white space) begin.
+
+        Returns:
+          Ragged with a row for each text.
+          bool [N]: True for the first piece of an eojeol, beside the values of the Ragged.
+        """
+        return self._rows(texts)
+
+    def _rows(self, texts, dropout=0.0, seed=0):
         random = np.random.default_rng(seed)
-        values, lengths = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
+        values, lengths, firsts = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], [np.zeros(0, bool)]
         for block in blocks(_checked_texts(texts)):
             codes, kinds, starts = self.normalizer.characters(block)
-            pieces = self._model.pieces(codes, kinds, dropout, random)
-            places = np.flatnonzero(pieces >= 0)
-            values.append(pieces[places])
-            lengths.append(np.diff(np.searchsorted(places, starts)))
-        return Ragged(np.concatenate(values), np.cumsum(np.concatenate(lengths)))
+            for found, rows in zip((values, lengths, firsts), self._model.rows(codes, kinds, starts, dropout, random)):
+                found.append(rows)
+        return Ragged(np.concatenate(values), np.cumsum(np.concatenate(lengths))), np.concatenate(firsts)
 
     def offsets(self, text):
         """The ids of one text, and where each piece stands in it.
@@ -162,16 +238,10 @@ class Tokenizer:
           spans: list of (start, end): text[start:end] is what the piece was made of, in characters of `text` itself,
             whatever normalisation composed, removed or shortened.
         """
-        rewritten, found = self.normalizer.rewrite_with_spans(*_checked_texts([text]))
-        found = np.array([*found, (len(text), len(text))])
-        found = found[self.normalizer.kinds[code_points([rewritten])] & REMOVED == 0]
-        codes, kinds, _ = self.normalizer.characters([rewritten], rewritten=True)
-        pieces = self._model.pieces(codes, kinds)
-        places = np.flatnonzero(pieces >= 0)
-        begin, end = words(kinds)
-        stops = np.minimum(end[np.searchsorted(begin, places, "right") - 1], np.append(places[1:], len(codes)))
-        inside = [found[place:stop] for place, stop in zip(places, stops, strict=True)]  # NFC may have reordered marks
-        return pieces[places].tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
+        codes, kinds, origin = self.normalizer.characters_with_spans(*_checked_texts([text]))
+        ids, begin, end = self._model.places(codes, kinds)
+        inside = [origin[start:stop] for start, stop in zip(begin, end, strict=True)]  # NFC may have reordered marks
+        return ids.tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
 
     def pack(self, first, second=None, max_length=128):
         """[CLS] first [SEP], or [CLS] first [SEP] second [SEP], cut to `max_length`.
@@ -231,7 +301,7 @@ class Tokenizer:
         return out
 
     def decode(self, ids):
-        """The text of ids: a blank before each piece without ##; [CLS], [SEP] and [PAD] are left out.
+        """The text of ids: a blank before each piece without ## or with ▁; [CLS], [SEP] and [PAD] are left out.
 
         Raises:
           ValueError: an id outside the vocabulary.
@@ -239,8 +309,12 @@ class Tokenizer:
         ids = [int(i) for i in ids]
         if outside := [i for i in ids if not 0 <= i < self.vocab_size]:
             raise ValueError(f"id {outside[0]}; expected 0 to {self.vocab_size - 1}, the vocabulary's")
-        text = " ".join(self.vocab[i] for i in ids if i not in (self.pad_id, self.cls_id, self.sep_id))
-        return text.replace(" ##", "")
+        pieces = [self.vocab[i] for i in ids if i not in (self.pad_id, self.cls_id, self.sep_id)]
+        if self.type == "wordpiece":
+            text = " ".join(pieces).replace(" ##", "")
+        else:
+            text = "".join(pieces).replace(MARK, " ").removeprefix(" ")
+        return composed(text) if self.normalizer.alphabet == "jamo" else text
 
 
 def blocks(texts):
@@ -263,28 +337,3 @@ def _checked_texts(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {i} is {text!r}, a {type(text).__name__}; expected str")
     return texts
-
-
-def _read_vocab(path):
-    lines = [line.rstrip(" \t\r") for line in utf8_lines(path)]
-    while lines and not lines[-1]:
-        lines.pop()
-    return _checked_vocab(lines, path)
-
-
-def _checked_vocab(vocab, source):
-    """The vocabulary itself, if it is one; `source` names it in errors."""
-    if not vocab:
-        raise ValueError(f"{source}: empty; expected an entry a line, {' '.join(SPECIAL_TOKENS)} among them")
-    seen = {}
-    for line, entry in enumerate(vocab, 1):
-        if not isinstance(entry, str) or not entry or entry != entry.rstrip(" ") or min(entry) < " ":
-            raise ValueError(f"{source}: line {line} is {entry!r}; expected text, no control character, no last blank")
-        if entry in seen:
-            raise ValueError(f"{source}: line {line} repeats {entry!r} of line {seen[entry]}; expected each entry once")
-        seen[entry] = line
-    if missing := [token for token in SPECIAL_TOKENS if token not in seen]:
-        raise ValueError(
-            f"{source}: no {' '.join(missing)} among its {len(vocab)} entries; expected {' '.join(SPECIAL_TOKENS)}"
-        )
-    return vocab
