@@ -1,6 +1,7 @@
 """Files -> texts -> batches, in NumPy; knows nothing of models."""
 
 from tfkor.data.batching import Batches, Buckets, choose_boundaries
+from tfkor.data.encoding import ShardRecipe, encode_lines
 from tfkor.data.korean import (
     LABELS_3I4K,
     LABELS_NSMC,
@@ -12,6 +13,8 @@ from tfkor.data.korean import (
     read_nsmc,
 )
 from tfkor.data.regularization import RedrawnBatches, TokenDropout
+from tfkor.data.sentences import sentence_splitter, split_by_rule
+from tfkor.data.shards import Shard, ShardFolder, join_shards, write_manifest, write_shard
 from tfkor.data.tables import read_table
 from tfkor.data.text_data import (
     DataError,
@@ -22,6 +25,7 @@ from tfkor.data.text_data import (
     label_array,
     label_names,
 )
+from tfkor.data.tfrecord import read_tfrecords, write_tfrecords
 
 __all__ = [
     "LABELS_3I4K",
@@ -31,13 +35,18 @@ __all__ = [
     "DataError",
     "Intent",
     "RedrawnBatches",
+    "Shard",
+    "ShardFolder",
+    "ShardRecipe",
     "TextData",
     "TokenDropout",
     "as_text_data",
     "check_labels",
     "check_trainable",
     "choose_boundaries",
+    "encode_lines",
     "intents176_intents",
+    "join_shards",
     "label_array",
     "label_names",
     "load_dataset",
@@ -45,4 +54,10 @@ __all__ = [
     "read_3i4k",
     "read_nsmc",
     "read_table",
+    "read_tfrecords",
+    "sentence_splitter",
+    "split_by_rule",
+    "write_manifest",
+    "write_shard",
+    "write_tfrecords",
 ]
