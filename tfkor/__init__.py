@@ -6,12 +6,18 @@ __version__ = "0.1.0"
 
 # name -> module that defines it; imported at first use, so that `import tfkor` is instant
 _PUBLIC = {
+    "Albert": "tfkor.models",
+    "AlbertConfig": "tfkor.models",
     "Bert": "tfkor.models",
     "BertConfig": "tfkor.models",
+    "Electra": "tfkor.models",
+    "ElectraConfig": "tfkor.models",
+    "Roberta": "tfkor.models",
+    "RobertaConfig": "tfkor.models",
     "TextClassifier": "tfkor.tasks",
     "Tokenizer": "tfkor.text",
 }
-_ROOMS = ("data", "export", "hub", "interop", "layers", "models", "tasks", "text", "training")
+_ROOMS = ("data", "export", "hub", "interop", "layers", "models", "pretraining", "tasks", "text", "training", "zoo")
 
 __all__ = [*_PUBLIC, *_ROOMS]
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import tfkor
 from tfkor import Bert
 from tfkor.interop import from_huggingface, to_huggingface
 
@@ -65,5 +66,17 @@ def test_tensors_that_do_not_fit_are_all_listed_and_none_is_assigned(tiny_encode
 
 
 def test_an_architecture_without_names_is_an_error():
-    with pytest.raises(ValueError, match=r"no names of Hugging Face are known for Dense; expected one of \['Bert'\]"):
+    with pytest.raises(ValueError, match=r"are known for Dense; expected one of \['Albert', 'Bert', 'Electra', 'Rob"):
         to_huggingface(keras.layers.Dense(2))
+
+
+@pytest.mark.parametrize("architecture", ["Albert", "Electra", "Roberta"])
+def test_every_weight_of_the_other_architectures_has_a_name(architecture):
+    sizes = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+    encoder = getattr(tfkor, architecture)(getattr(tfkor, f"{architecture}Config")(**sizes))
+    tensors = to_huggingface(encoder)
+    assert sum(tensor.size for tensor in tensors.values()) == encoder.count_params()
+    blocks = 1 if architecture == "Albert" else 2
+    pooler = 0 if architecture == "Electra" else 2
+    projection = 0 if architecture == "Roberta" else 2
+    assert len(tensors) == 5 + projection + blocks * 16 + pooler

@@ -1,19 +1,21 @@
 """Weights under the names that they have in the PyTorch models of Hugging Face `transformers`.
 
-A table for each architecture: a weight of tfkor -> the tensor it is there. `{i}` counts the blocks. A kernel is the
-transpose of PyTorch's weight. Where several tensors are named, they stand side by side in the last axis of the weight.
+A table for each architecture and each head: a weight of tfkor -> the tensor it is there. `{i}` counts the blocks. A
+kernel is the transpose of PyTorch's weight. Where several tensors are named, they stand side by side in the last axis
+of the weight.
 """
 
 import numpy as np
 from keras import ops
 
-# tfkor.models.Bert -> transformers.BertModel
-BERT = {
+EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings.word_embeddings.weight",
     "embeddings.position_embeddings": "embeddings.position_embeddings.weight",
     "embeddings.token_type_embeddings": "embeddings.token_type_embeddings.weight",
     "embeddings.norm.gamma": "embeddings.LayerNorm.weight",
     "embeddings.norm.beta": "embeddings.LayerNorm.bias",
+}
+BLOCKS = {
     "blocks.{i}.attention.query.kernel": "encoder.layer.{i}.attention.self.query.weight",
     "blocks.{i}.attention.query.bias": "encoder.layer.{i}.attention.self.query.bias",
     "blocks.{i}.attention.key_value.kernel": (
@@ -34,32 +36,132 @@ BERT = {
     "blocks.{i}.output_dense.bias": "encoder.layer.{i}.output.dense.bias",
     "blocks.{i}.output_norm.gamma": "encoder.layer.{i}.output.LayerNorm.weight",
     "blocks.{i}.output_norm.beta": "encoder.layer.{i}.output.LayerNorm.bias",
-    "pooler.kernel": "pooler.dense.weight",
-    "pooler.bias": "pooler.dense.bias",
+}
+POOLER = {"pooler.kernel": "pooler.dense.weight", "pooler.bias": "pooler.dense.bias"}
+
+# tfkor.models.Bert -> transformers.BertModel, and so on
+BERT = {**EMBEDDINGS, **BLOCKS, **POOLER}
+ALBERT_LAYER = "encoder.albert_layer_groups.{i}.albert_layers.0."
+ALBERT = {
+    **EMBEDDINGS,
+    "embeddings_project.kernel": "encoder.embedding_hidden_mapping_in.weight",
+    "embeddings_project.bias": "encoder.embedding_hidden_mapping_in.bias",
+    "groups.{i}.attention.query.kernel": ALBERT_LAYER + "attention.query.weight",
+    "groups.{i}.attention.query.bias": ALBERT_LAYER + "attention.query.bias",
+    "groups.{i}.attention.key_value.kernel": (
+        ALBERT_LAYER + "attention.key.weight",
+        ALBERT_LAYER + "attention.value.weight",
+    ),
+    "groups.{i}.attention.key_value.bias": (ALBERT_LAYER + "attention.key.bias", ALBERT_LAYER + "attention.value.bias"),
+    "groups.{i}.attention.output_dense.kernel": ALBERT_LAYER + "attention.dense.weight",
+    "groups.{i}.attention.output_dense.bias": ALBERT_LAYER + "attention.dense.bias",
+    "groups.{i}.attention_norm.gamma": ALBERT_LAYER + "attention.LayerNorm.weight",
+    "groups.{i}.attention_norm.beta": ALBERT_LAYER + "attention.LayerNorm.bias",
+    "groups.{i}.intermediate_dense.kernel": ALBERT_LAYER + "ffn.weight",
+    "groups.{i}.intermediate_dense.bias": ALBERT_LAYER + "ffn.bias",
+    "groups.{i}.output_dense.kernel": ALBERT_LAYER + "ffn_output.weight",
+    "groups.{i}.output_dense.bias": ALBERT_LAYER + "ffn_output.bias",
+    "groups.{i}.output_norm.gamma": ALBERT_LAYER + "full_layer_layer_norm.weight",
+    "groups.{i}.output_norm.beta": ALBERT_LAYER + "full_layer_layer_norm.bias",
+    "pooler.kernel": "pooler.weight",
+    "pooler.bias": "pooler.bias",
+}
+ELECTRA = {
+    **EMBEDDINGS,
+    "embeddings_project.kernel": "embeddings_project.weight",
+    "embeddings_project.bias": "embeddings_project.bias",
+    **BLOCKS,
+}
+TABLES = {"Albert": ALBERT, "Bert": BERT, "Electra": ELECTRA, "Roberta": BERT}
+
+# In a model with a head, the encoder's names begin with these
+PREFIXES = {"Albert": "albert.", "Bert": "bert.", "Electra": "electra.", "Roberta": "roberta."}
+
+
+def masked_lm_names(dense, norm, bias):
+    return {
+        "dense.kernel": f"{dense}.weight",
+        "dense.bias": f"{dense}.bias",
+        "norm.gamma": f"{norm}.weight",
+        "norm.beta": f"{norm}.bias",
+        "bias": bias,
+    }
+
+
+# (architecture, head) -> the names of the head in transformers' BertForPreTraining, BertForMaskedLM and so on
+HEADS = {
+    ("Bert", "MaskedLmHead"): masked_lm_names(
+        "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"
+    ),
+    ("Bert", "PairHead"): {"dense.kernel": "cls.seq_relationship.weight", "dense.bias": "cls.seq_relationship.bias"},
+    ("Albert", "MaskedLmHead"): masked_lm_names("predictions.dense", "predictions.LayerNorm", "predictions.bias"),
+    ("Albert", "PairHead"): {
+        "dense.kernel": "sop_classifier.classifier.weight",
+        "dense.bias": "sop_classifier.classifier.bias",
+    },
+    ("Roberta", "MaskedLmHead"): masked_lm_names("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
+    ("Electra", "MaskedLmHead"): masked_lm_names(
+        "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.bias"
+    ),
+    ("Electra", "DiscriminatorHead"): {
+        "dense.kernel": "discriminator_predictions.dense.weight",
+        "dense.bias": "discriminator_predictions.dense.bias",
+        "prediction.kernel": "discriminator_predictions.dense_prediction.weight",
+        "prediction.bias": "discriminator_predictions.dense_prediction.bias",
+    },
+}
+# A state_dict holds these a second time: the output layer is the word embeddings (Press and Wolf 2017)
+TIED = {
+    "Bert": {
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+    "Albert": {
+        "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+        "predictions.decoder.bias": "predictions.bias",
+    },
+    "Roberta": {
+        "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
+        "lm_head.decoder.bias": "lm_head.bias",
+    },
+    "Electra": {"generator_lm_head.weight": "electra.embeddings.word_embeddings.weight"},
 }
 
-TABLES = {"Bert": BERT}
 
-
-def from_huggingface(encoder, tensors):
+def from_huggingface(encoder, tensors, heads=()):
     """Assigns `tensors`, NumPy arrays under the names of transformers' state_dict, to all weights of `encoder`.
 
-    Every tensor must be used and every weight be found; if one is not, nothing is assigned.
+    Every tensor must be used and every weight be found; if one is not, nothing is assigned. With `heads`, layers of
+    tfkor.layers, the tensors are those of a pretraining model: BertForPreTraining, ElectraForMaskedLM and so on. The
+    copies of tied weights may be missing, and so may the pooler of a model that has no head on it.
 
         from_huggingface(encoder, {name: t.numpy() for name, t in BertModel(config).state_dict().items()})
+        from_huggingface(encoder, tensors, heads=[MaskedLmHead.of(encoder), PairHead.of(encoder)])
 
     Raises:
-      ValueError: tensors that are missing, not expected or of another shape (all of them are listed), or an
-        architecture without a table.
+      ValueError: tensors that are missing, not expected or of another shape (all of them are listed), copies of tied
+        weights that differ, or an architecture or head without a table.
     """
-    entries = weights_and_names(encoder)
+    entries = weights_and_names(encoder, heads)
+    if no_head_on_pooler(heads):
+        entries = [entry for entry in entries if not is_pooler(entry) or any(name in tensors for name in entry[2])]
     expected = {name: shape for weight, path, names in entries for name, shape in tensor_shapes(weight, path, names)}
+    tied = tied_names(encoder, heads)
     problems = [f"missing: {name} {shape}" for name, shape in expected.items() if name not in tensors]
-    problems += [f"not expected: {name} {np.shape(tensors[name])}" for name in tensors if name not in expected]
+    problems += [
+        f"not expected: {name} {np.shape(tensors[name])}"
+        for name in tensors
+        if name not in expected and name not in tied
+    ]
     problems += [
         f"wrong shape: {name} is {np.shape(tensors[name])}, expected {shape}"
         for name, shape in expected.items()
         if name in tensors and np.shape(tensors[name]) != shape
+    ]
+    problems += [
+        f"not tied: {copy} differs from {name}, and is the same weight here"
+        for copy, name in tied.items()
+        if copy in tensors and name in tensors and not np.array_equal(tensors[copy], tensors[name])
     ]
     if problems:
         raise ValueError(
@@ -72,31 +174,52 @@ def from_huggingface(encoder, tensors):
         weight.assign(np.concatenate(parts, axis=-1).astype("float32"))
 
 
-def to_huggingface(encoder):
+def to_huggingface(encoder, heads=()):
     """Returns all weights of `encoder` as float32 arrays under the names of transformers' state_dict.
 
+    With `heads`, the state_dict of a pretraining model, with its copies of tied weights; without a PairHead it has no
+    pooler, like BertForMaskedLM.
+
     Raises:
-      ValueError: an architecture without a table.
+      ValueError: an architecture or head without a table.
     """
+    entries = weights_and_names(encoder, heads)
+    if no_head_on_pooler(heads):
+        entries = [entry for entry in entries if not is_pooler(entry)]
     tensors = {}
-    for weight, path, names in weights_and_names(encoder):
+    for weight, path, names in entries:
         parts = np.split(ops.convert_to_numpy(weight), len(names), axis=-1)
         parts = [part.T for part in parts] if is_kernel(path) else parts
         tensors.update((name, np.array(part, dtype="float32", order="C")) for name, part in zip(names, parts))
-    return tensors
+    return tensors | {copy: tensors[name] for copy, name in tied_names(encoder, heads).items()}
 
 
-def weights_and_names(encoder):
-    """Returns (weight, its path, its names there) for each weight of an encoder that has a table."""
+def weights_and_names(encoder, heads=()):
+    """Returns (weight, its path, its names there) for each weight of an encoder, and of heads, that have a table."""
     architecture = type(encoder).__name__
     if architecture not in TABLES:
         raise ValueError(f"no names of Hugging Face are known for {architecture}; expected one of {sorted(TABLES)}")
+    entries = entries_of(encoder, TABLES[architecture], PREFIXES[architecture] if heads else "")
+    for head in heads:
+        key = (architecture, type(head).__name__)
+        if key not in HEADS:
+            known = [head for of, head in HEADS if of == architecture]
+            raise ValueError(
+                f"no names of Hugging Face are known for {key[1]} of {architecture}; expected one of {known}"
+            )
+        entries += entries_of(head, HEADS[key], "")
+    return entries
+
+
+def entries_of(model, table, prefix):
     entries = []
-    for path, names in TABLES[architecture].items():
+    for path, names in table.items():
+        if path.startswith("embeddings_project") and model.embeddings_project is None:
+            continue
         names = (names,) if isinstance(names, str) else names
-        for i in range(len(encoder.blocks) if "{i}" in path else 1):
+        for i in range(len(getattr(model, path.split(".")[0])) if "{i}" in path else 1):
             ours = path.format(i=i)
-            entries.append((weight_at(encoder, ours), ours, [name.format(i=i) for name in names]))
+            entries.append((weight_at(model, ours), ours, [prefix + name.format(i=i) for name in names]))
     return entries
 
 
@@ -108,6 +231,19 @@ def weight_at(model, path):
 
 def is_kernel(path):
     return path.endswith(".kernel")
+
+
+def is_pooler(entry):
+    return entry[1].startswith("pooler.")
+
+
+def no_head_on_pooler(heads):
+    return bool(heads) and not any(type(head).__name__ == "PairHead" for head in heads)
+
+
+def tied_names(encoder, heads):
+    """Returns {copy: name} of the weights that a state_dict holds twice."""
+    return TIED[type(encoder).__name__] if any(type(head).__name__ == "MaskedLmHead" for head in heads) else {}
 
 
 def tensor_shapes(weight, path, names):

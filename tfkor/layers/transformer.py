@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfkor.layers.attention import SelfAttention
+from tfkor.layers.dropout import Dropout
 
 
 def gelu(x):
@@ -32,7 +33,8 @@ class TransformerBlock(keras.layers.Layer):
     """Self-attention and a two-layer feed-forward, each with a residual and a norm: [B, S, H] -> [B, S, H].
 
     Returns (output, attention probabilities [B, N, S, S]). With `queries`, some positions of x [B, Q, H], only their
-    output [B, Q, H] is computed; a last block that feeds a pooler needs no more than the first position.
+    output [B, Q, H] is computed; a last block that feeds a pooler needs no more than the first position. `seeds`, from
+    `draw_seeds`, say what is dropped.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class TransformerBlock(keras.layers.Layer):
         self.intermediate_dense = dense(intermediate_size, "intermediate_dense")
         self.output_dense = dense(hidden_size, "output_dense")
         self.output_norm = norm("output_norm")
-        self.dropout = keras.layers.Dropout(hidden_dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(hidden_dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape=None):
         hidden = (None, None, self.hidden_size)
@@ -78,9 +80,15 @@ class TransformerBlock(keras.layers.Layer):
         self.output_norm.build(hidden)
         self.built = True
 
-    def call(self, x, mask, queries=None, training=False):
-        attended, probabilities = self.attention(x, mask, queries, training=training)
-        x = self.attention_norm((x if queries is None else queries) + self.dropout(attended, training=training))
+    def call(self, x, mask, queries=None, seeds=None, training=False):
+        seeds = (None, None, None) if seeds is None else seeds
+        attended, probabilities = self.attention(x, mask, queries, seed=seeds[0], training=training)
+        attended = self.dropout(attended, training=training, seed=seeds[1])
+        x = self.attention_norm((x if queries is None else queries) + attended)
         inner = self.activation(self.intermediate_dense(x))  # [B, S, I]
-        x = self.output_norm(x + self.dropout(self.output_dense(inner), training=training))
+        x = self.output_norm(x + self.dropout(self.output_dense(inner), training=training, seed=seeds[2]))
         return x, probabilities
+
+    def draw_seeds(self):
+        """Returns the seeds of the next call's three dropouts; a call with them can be computed again."""
+        return self.attention.dropout.draw_seed(), self.dropout.draw_seed(), self.dropout.draw_seed()

@@ -1,5 +1,17 @@
 """One file for each architecture."""
 
+from tfkor.models.albert import Albert, AlbertConfig
 from tfkor.models.bert import Bert, BertConfig
+from tfkor.models.electra import Electra, ElectraConfig
+from tfkor.models.roberta import Roberta, RobertaConfig
 
-__all__ = ["Bert", "BertConfig"]
+__all__ = [
+    "Albert",
+    "AlbertConfig",
+    "Bert",
+    "BertConfig",
+    "Electra",
+    "ElectraConfig",
+    "Roberta",
+    "RobertaConfig",
+]

@@ -1,0 +1,15 @@
+"""What the parity tests share."""
+
+import pytest
+
+
+@pytest.fixture
+def transformers():
+    """Hugging Face transformers, with PyTorch."""
+
+    def library(name):
+        reason = f"compares with {name}, which can't be imported: pip install '.[parity]'"
+        return pytest.importorskip(name, reason=reason, exc_type=ImportError)
+
+    library("torch")
+    return library("transformers")

@@ -1,0 +1,80 @@
+"""ALBERT: a BERT with small embeddings, whose layers share their weights (Lan et al. 2020, google-research/albert)."""
+
+from dataclasses import dataclass
+
+import keras
+
+from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+
+# base to xxlarge: google-research/albert. tiny, mini and small are tfkor's own: BERT's of that name, made an ALBERT.
+SIZES = {
+    "tiny": dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512),
+    "mini": dict(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024),
+    "small": dict(hidden_size=512, num_hidden_layers=4, num_attention_heads=8, intermediate_size=2048),
+    "base": dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072),
+    "large": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
+    "xlarge": dict(hidden_size=2048, num_hidden_layers=24, num_attention_heads=16, intermediate_size=8192),
+    "xxlarge": dict(hidden_size=4096, num_hidden_layers=12, num_attention_heads=64, intermediate_size=16384),
+}
+
+
+@dataclass(frozen=True)
+class AlbertConfig(Config):
+    """Sizes of an ALBERT encoder. `AlbertConfig.of("base")`; the other fields are those of version 2: no dropout."""
+
+    vocab_size: int = 32_000
+    embedding_size: int = 128
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_hidden_groups: int = 1
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_new"
+    hidden_dropout_prob: float = 0.0
+    attention_probs_dropout_prob: float = 0.0
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+
+    sizes = SIZES
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class Albert(Encoder):
+    """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
+
+    Inputs, outputs and options are those of `Bert`. The layers are divided into `num_hidden_groups`, one in all
+    published models; the layers of a group are one block, `groups[i]`, applied again and again.
+
+        encoder = Albert(AlbertConfig.of("base", vocab_size=30_000))
+        pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
+
+    Raises:
+      ValueError: rows longer than `max_position_embeddings`, or inputs with other names.
+    """
+
+    config_class = AlbertConfig
+    size_fields = (
+        *SIZES["base"],
+        "vocab_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "embedding_size",
+        "num_hidden_groups",
+    )
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        config, policy = self.config, self.dtype_policy
+        self.embeddings = embeddings_of(config, config.embedding_size, policy)  # word + position + segment: [B, S, E]
+        self.embeddings_project = dense_of(config, policy, "embeddings_project")  # [B, S, H]
+        self.groups = [block_of(config, policy, f"group_{i}") for i in range(config.num_hidden_groups)]
+        self.pooler = dense_of(config, policy, "pooler", activation="tanh")  # of the first token: [B, H]
+        self.build()
+
+    @property
+    def blocks(self):
+        """The block of each layer, in order; those of a group are the same."""
+        layers, groups = self.config.num_hidden_layers, self.config.num_hidden_groups
+        return [self.groups[layer * groups // layers] for layer in range(layers)]

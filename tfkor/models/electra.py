@@ -1,0 +1,110 @@
+"""ELECTRA: an encoder trained to tell replaced tokens, and the generator that replaces them (Clark et al. 2020)."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import keras
+
+from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+
+# small, base and large: discriminators of google-research/electra. tiny and mini, for quick runs, are tfkor's own.
+SIZES = {
+    "tiny": dict(
+        embedding_size=128, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
+    ),
+    "mini": dict(
+        embedding_size=128, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024
+    ),
+    "small": dict(
+        embedding_size=128, hidden_size=256, num_hidden_layers=12, num_attention_heads=4, intermediate_size=1024
+    ),
+    "base": dict(
+        embedding_size=768, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072
+    ),
+    "large": dict(
+        embedding_size=1024, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ElectraConfig(Config):
+    """Sizes of an ELECTRA encoder. `ElectraConfig.of("small")` is a discriminator's, `.generator()` its generator's."""
+
+    vocab_size: int = 32_000
+    embedding_size: int = 768
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+
+    sizes = SIZES
+
+    def generator(self, size=None):
+        """Returns the config of this discriminator's generator: as deep, with the same embeddings, but narrower.
+
+        `size` is its share of hidden_size, intermediate_size and num_attention_heads; by default that of the paper
+        (table 6): 1/3 for the width of base, 1/4 for others. The published small generators, Google's electra-small
+        (which is ELECTRA-Small++) and KoELECTRA-small, have size 1.
+        """
+        if size is None:
+            size = 1 / 3 if self.hidden_size == 768 else 1 / 4
+        return dataclasses.replace(
+            self,
+            hidden_size=round(size * self.hidden_size),
+            num_attention_heads=max(1, round(size * self.num_attention_heads)),
+            intermediate_size=round(size * self.intermediate_size),
+        )
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class Electra(Encoder):
+    """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
+
+    Inputs, outputs and options are those of `Bert`. There is no pooler: pooled_output is the vector of the first token.
+    A generator is another Electra that shares the tables and the norm of the discriminator's embeddings:
+
+        config = ElectraConfig.of("small", vocab_size=32_000)
+        discriminator = Electra(config)
+        generator = Electra(config.generator(), embeddings=discriminator.embeddings)
+
+    Raises:
+      ValueError: rows longer than `max_position_embeddings`, inputs with other names, or `embeddings` of other sizes.
+    """
+
+    config_class = ElectraConfig
+    size_fields = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
+
+    def __init__(self, config, embeddings=None, **kwargs):
+        super().__init__(config, **kwargs)
+        config, policy = self.config, self.dtype_policy
+        if embeddings is None:
+            embeddings = embeddings_of(config, config.embedding_size, policy)  # word + position + segment: [B, S, E]
+        else:
+            self.check_shared(embeddings)
+        self.embeddings = embeddings
+        if config.embedding_size != config.hidden_size:
+            self.embeddings_project = dense_of(config, policy, "embeddings_project")  # [B, S, H]
+        self.blocks = [block_of(config, policy, f"block_{i}") for i in range(config.num_hidden_layers)]
+        self.pooler = keras.layers.Identity(dtype=policy, name="pooler")
+        self.build()
+
+    def check_shared(self, embeddings):
+        fields = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")
+        wrong = [
+            f"{name} {getattr(embeddings, name)}, expected {getattr(self.config, name)}"
+            for name in fields
+            if getattr(embeddings, name) != getattr(self.config, name)
+        ]
+        if wrong:
+            raise ValueError(
+                f"the shared embeddings have other sizes than the config: {'; '.join(wrong)}. "
+                "Generator and discriminator need equal ones: use config.generator()"
+            )
