@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import app, flags
 from absl.testing import flagsaver
@@ -117,3 +118,26 @@ def test_as_a_program_the_last_line_is_json_and_errors_are_one_line(model, files
     assert "none.tsv" in done.stderr.splitlines()[-1] and done.stderr.splitlines()[-1].startswith("error: ")
     done = program("--help")
     assert "--label_column: Column of the label." in done.stdout
+
+
+def test_training_starts_from_a_pretrained_encoder(files, tmp_path):
+    from tfkor import zoo
+    from tfkor.models import Electra, ElectraConfig
+    from tfkor.tasks import TextClassifier
+    from tfkor.text import Tokenizer
+
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"비눈해밥국빵", "오늘", "좋아"]
+    sizes = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, embedding_size=16)
+    encoder = Electra(ElectraConfig(len(vocab), max_position_embeddings=32, **sizes))
+    zoo.save(tmp_path / "run/encoder", encoder, Tokenizer(vocab))
+    for name, start in (("run", tmp_path / "run"), ("encoder", tmp_path / "run/encoder")):
+        folder = tmp_path / name / "classifier"
+        run(
+            model_dir=str(folder), init_checkpoint=str(start), max_length=64, epochs=1, learning_rate=0.0,
+            weight_decay=0.0, train_file=str(files / "train.tsv"), dev_file=str(files / "dev.tsv"), **COLUMNS,
+        )  # fmt: skip
+        classifier = TextClassifier.load(folder)
+        assert classifier.max_length == 32  # no more than the encoder has positions
+        assert classifier.tokenizer.vocab == vocab
+        for ours, theirs in zip(classifier.encoder.weights, encoder.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfkor.training import AdamW, WarmupDecay, build_optimizer
+from tfkor.training import AdamW, Lamb, WarmupDecay, build_optimizer
 
 
 def adamw(weights, gradients, learning_rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
@@ -80,3 +80,45 @@ def test_the_schedule_comes_back_from_its_config():
     schedule = WarmupDecay(3e-4, 10, 100)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert again.get_config() == schedule.get_config()
+
+
+def lamb(weights, gradients, learning_rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-6):
+    """You et al. 2020, algorithm 2, with phi the identity."""
+    m = v = np.zeros_like(weights)
+    for step, gradient in enumerate(gradients, 1):
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        update = m / (1 - beta_1**step) / (np.sqrt(v / (1 - beta_2**step)) + epsilon) + decay * weights
+        weights = weights - learning_rate * np.linalg.norm(weights) / np.linalg.norm(update) * update
+    return weights
+
+
+def test_lamb_is_the_papers_and_leaves_biases_alone():
+    random = np.random.default_rng(0)
+    kernel = keras.Variable(random.normal(size=(5, 4)), name="kernel", dtype="float32")
+    bias = keras.Variable(np.ones(4), name="bias", dtype="float32")
+    start = keras.ops.convert_to_numpy(kernel)
+    gradients = [random.normal(size=(5, 4)).astype(np.float32) for _ in range(4)]
+    optimizer = Lamb(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in (gradient, gradient[0])], [kernel, bias])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(kernel), lamb(start, gradients, 0.1, 0.5), atol=1e-5)
+    # Adam's own step where nothing decays: neither decay nor ratio
+    plain = keras.Variable(np.ones(4), dtype="float32")
+    adam = keras.optimizers.Adam(0.1, epsilon=1e-6)
+    for gradient in gradients:
+        adam.apply([keras.ops.convert_to_tensor(gradient[0])], [plain])
+    found, expected = (keras.ops.convert_to_numpy(v) for v in (bias, plain))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert Lamb.from_config(optimizer.get_config()).decay == 0.5
+
+
+def test_the_schedule_decays_as_a_power():
+    line, square = WarmupDecay(1.0, 10, 110), WarmupDecay(1.0, 10, 110, power=2.0)
+    for step in (0, 5, 9):
+        assert float(line(step)) == float(square(step))
+    for step in (10, 50, 109):
+        np.testing.assert_allclose(float(square(step)), float(line(step)) ** 2, rtol=1e-4)
+    with pytest.raises(ValueError, match="power is 0"):
+        WarmupDecay(1.0, 0, 10, power=0)

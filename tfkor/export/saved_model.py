@@ -36,7 +36,7 @@ def export_encoder(encoder, path, overwrite=False):
     with new_saved_model(path, overwrite) as folder, float32_compute(encoder), hidden_states(encoder):
 
         def compute(word_ids, mask, segment_ids, training):
-            ids = (checked(word_ids, encoder.config), mask, segment_ids)
+            ids = (checked(word_ids, encoder), mask, segment_ids)
             outputs = encoder(dict(zip(INPUT_NAMES, ids)), training=training)
             names = ("pooled_output", "sequence_output")
             blocks = list(outputs["hidden_states"][1:])
@@ -109,11 +109,12 @@ def export_string_classifier(classifier, path, top_k=3, max_length=None, overwri
             raise ValueError(f"the classifier has no {name}; an export that takes strings needs them")
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}; expected at least 1")
-    max_length, limit = max_length or classifier.max_length, classifier.encoder.config.max_position_embeddings
+    max_length, limit = max_length or classifier.max_length, classifier.encoder.max_length
     if max_length > limit:
         raise ValueError(f"max_length is {max_length}; the encoder's position table holds {limit}")
     with new_saved_model(path, overwrite) as folder, float32_compute(classifier.model):
-        tokenizer = GraphTokenizer(classifier.tokenizer, max_length)
+        splits = classifier.tokenizer.normalizer.morphemes is not None
+        tokenizer = GraphTokenizer(classifier.tokenizer, max_length, pre_split=splits)
         scores = scores_of(classifier)
         names = ("text", "pair") if classifier.is_pair else ("text",)
 
@@ -144,7 +145,7 @@ def scores_of(classifier):
     """Returns compute(input_word_ids, input_mask, segment_ids, training) -> probabilities or numbers [B, C]."""
 
     def compute(word_ids, mask, segment_ids, training):
-        ids = (checked(word_ids, classifier.encoder.config), mask, segment_ids)
+        ids = (checked(word_ids, classifier.encoder), mask, segment_ids)
         return classifier.activate(classifier.logits(dict(zip(INPUT_NAMES, ids)), training=training))
 
     return compute
@@ -192,9 +193,9 @@ def specs(names):
     return [tf.TensorSpec((None, None), tf.int32, name=name) for name in names]
 
 
-def checked(word_ids, config):
+def checked(word_ids, encoder):
     """Returns word_ids, which fail in the graph if a row doesn't fit the position table, or an id the vocabulary."""
-    limit, tokens = config.max_position_embeddings, config.vocab_size
+    limit, tokens = encoder.max_length, encoder.config.vocab_size
     too_long = f"rows have more tokens than the position table, which holds {limit}: cut them"
     outside = f"input_word_ids outside the vocabulary: expected 0 to {tokens - 1}"
     checks = [

@@ -69,7 +69,7 @@ def parts_of(classifier_or_model, length):
         return model, "outputs", lambda inputs: model(inputs, training=False)
     classifier = classifier_or_model
     check_classifier(classifier)
-    limit = classifier.encoder.config.max_position_embeddings
+    limit = classifier.encoder.max_length
     if not 2 <= length <= limit:
         raise ValueError(f"length is {length}; expected 2 to {limit}, which the encoder's position table holds")
 

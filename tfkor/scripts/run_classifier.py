@@ -28,7 +28,7 @@ from tfkor.scripts import run_program, say
 FLAGS = flags.FLAGS
 
 MODES = ("train", "evaluate", "predict")
-SIZES = ("tiny", "mini", "small", "medium", "base", "large")
+MODELS = ("bert", "albert", "roberta", "electra")
 ACTIVATIONS = {"class": "softmax", "multi_label": "sigmoid", "regression": "linear"}
 
 
@@ -53,11 +53,15 @@ def define_flags():
     flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_string(
+        "init_checkpoint", None, "Folder of a pretrained encoder with its tokenizer, or of a run of run_pretraining."
+    )
+    flags.DEFINE_string(
         "tokenizer_dir", None, "Folder of a tokenizer; by default one is trained on the training texts."
     )
     flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.")
     flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
-    flags.DEFINE_enum("size", "mini", SIZES, "Size of the encoder.")
+    flags.DEFINE_enum("model", "bert", MODELS, "Architecture of an encoder with random weights.")
+    flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("num_hidden_layers", None, "Layers of the encoder, if not those of the size.")
     flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.")
     flags.DEFINE_float("dropout", 0.2, "Dropout before the classifier.")
@@ -125,11 +129,40 @@ def cut(data, rows):
 def build_classifier(train):
     import keras
 
-    from tfkor.models import Bert, BertConfig
     from tfkor.tasks import TextClassifier
-    from tfkor.text import Tokenizer, train_wordpiece
 
     keras.utils.set_random_seed(FLAGS.seed)
+    encoder, tokenizer = pretrained_encoder() if FLAGS.init_checkpoint else new_encoder(train)
+    return TextClassifier(
+        encoder,
+        dropout=FLAGS.dropout,
+        activation=ACTIVATIONS[FLAGS.label_type],
+        pooling=FLAGS.pooling,
+        tokenizer=tokenizer,
+        max_length=min(FLAGS.max_length, encoder.max_length) if FLAGS.init_checkpoint else FLAGS.max_length,
+    )
+
+
+def pretrained_encoder():
+    """(encoder, tokenizer) of --init_checkpoint."""
+    from tfkor import zoo
+    from tfkor.text import Tokenizer
+
+    folder = Path(FLAGS.init_checkpoint)
+    folder = folder if (folder / zoo.CONFIG).is_file() else folder / "encoder"
+    encoder, tokenizer = zoo.load(folder, dtype=FLAGS.precision, hidden_dropout_prob=FLAGS.hidden_dropout)
+    if FLAGS.tokenizer_dir:
+        tokenizer = Tokenizer.load(FLAGS.tokenizer_dir)
+    if tokenizer is None:
+        raise FileNotFoundError(f"--init_checkpoint={folder} has no tokenizer; name its folder with --tokenizer_dir")
+    return encoder, tokenizer
+
+
+def new_encoder(train):
+    """(encoder, tokenizer) of the flags, with random weights; the tokenizer is trained here unless one is named."""
+    from tfkor import zoo
+    from tfkor.text import Tokenizer, train_wordpiece
+
     if FLAGS.tokenizer_dir:
         tokenizer = Tokenizer.load(FLAGS.tokenizer_dir)
     else:
@@ -137,21 +170,15 @@ def build_classifier(train):
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=FLAGS.lowercase)
         tokenizer = Tokenizer.from_vocab(vocab, lowercase=FLAGS.lowercase)
     changes = {} if FLAGS.num_hidden_layers is None else {"num_hidden_layers": FLAGS.num_hidden_layers}
-    config = BertConfig.of(
+    encoder_class, config_class = zoo.architecture(FLAGS.model)
+    config = config_class.of(
         FLAGS.size,
         vocab_size=tokenizer.vocab_size,
-        max_position_embeddings=FLAGS.max_length,
+        max_position_embeddings=FLAGS.max_length + config_class.position_offset,
         hidden_dropout_prob=FLAGS.hidden_dropout,
         **changes,
     )
-    return TextClassifier(
-        Bert(config, dtype=FLAGS.precision),
-        dropout=FLAGS.dropout,
-        activation=ACTIVATIONS[FLAGS.label_type],
-        pooling=FLAGS.pooling,
-        tokenizer=tokenizer,
-        max_length=FLAGS.max_length,
-    )
+    return encoder_class(config, dtype=FLAGS.precision), tokenizer
 
 
 def train():

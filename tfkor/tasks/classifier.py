@@ -66,7 +66,7 @@ class TextClassifier:
             raise ValueError(
                 f"num_classes is {num_classes}, and there are {len(labels)} labels; expected the same number"
             )
-        positions = encoder.config.max_position_embeddings
+        positions = encoder.max_length
         if max_length > positions:
             raise ValueError(f"max_length is {max_length}; the encoder's position table holds {positions}")
         if tokenizer is not None and tokenizer.vocab_size > encoder.config.vocab_size:

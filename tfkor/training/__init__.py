@@ -1,13 +1,16 @@
-"""How models are trained: optimizers, schedules, the compiled step, progress."""
+"""How models are trained: optimizers, schedules, the compiled step, checkpoints, progress."""
 
+from tfkor.training.checkpoints import Checkpoints
 from tfkor.training.fitting import fit_epochs
-from tfkor.training.optimizers import AdamW, WarmupDecay, build_optimizer
+from tfkor.training.optimizers import AdamW, Lamb, WarmupDecay, build_optimizer
 from tfkor.training.progress import Progress
 from tfkor.training.step import InferenceStep, TrainStep, compiles_each_shape
 
 __all__ = [
     "AdamW",
+    "Checkpoints",
     "InferenceStep",
+    "Lamb",
     "Progress",
     "TrainStep",
     "WarmupDecay",

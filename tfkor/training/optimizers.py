@@ -1,4 +1,4 @@
-"""AdamW with warm-up and decay, as google-research/bert's optimization.py has it."""
+"""AdamW and LAMB, and a schedule with warm-up and decay, as google-research/bert's optimization.py has it."""
 
 import keras
 from keras import ops
@@ -49,24 +49,77 @@ def dense_gradients(grads):
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises from 0 to `peak` over `warmup_steps`, then falls in a line to 0 at `total_steps`."""
+class Lamb(keras.optimizers.Optimizer):
+    """Adam whose step in each weight is as long as the weight, for large batches (You et al. 2020, algorithm 2).
 
-    def __init__(self, peak, warmup_steps, total_steps):
+    As in google-research/albert's lamb_optimizer.py the decay is inside the ratio, and what does not decay (see
+    `exclude_from_weight_decay`) is not rescaled either. Keras' own Lamb decays outside of it.
+    """
+
+    def __init__(
+        self, learning_rate=1e-3, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, name="lamb", **kwargs
+    ):
+        super().__init__(learning_rate=learning_rate, weight_decay=None, name=name, **kwargs)
+        self.decay, self.beta_1, self.beta_2, self.epsilon = weight_decay, beta_1, beta_2, epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = self.add_optimizer_variables(variables, "momentum")
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def apply(self, grads, trainable_variables=None):
+        return super().apply(dense_gradients(grads), trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, "float32")
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        self.assign(momentum, self.beta_1 * momentum + (1 - self.beta_1) * gradient)
+        self.assign(velocity, self.beta_2 * velocity + (1 - self.beta_2) * ops.square(gradient))
+        update = momentum / (1 - ops.power(self.beta_1, step))
+        update = update / (ops.sqrt(velocity / (1 - ops.power(self.beta_2, step))) + self.epsilon)
+        ratio = 1.0
+        if self._use_weight_decay(variable):
+            update = update + self.decay * variable
+            length, weight_length = ops.norm(update), ops.norm(variable)
+            ratio = ops.where((length > 0) & (weight_length > 0), weight_length / ops.maximum(length, 1e-30), 1.0)
+        self.assign_sub(variable, learning_rate * ratio * update)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["weight_decay"]
+        own = dict(weight_decay=self.decay, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
+        return {**config, **own}
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises from 0 to `peak` over `warmup_steps`, then falls to 0 at `total_steps`.
+
+    It falls in a line, or with a `power` other than 1 as (1 - share of the way) ** power, google-research/bert's
+    polynomial decay.
+    """
+
+    def __init__(self, peak, warmup_steps, total_steps, power=1.0):
         if not 0 <= warmup_steps <= total_steps:
             raise ValueError(f"warmup_steps is {warmup_steps}; expected 0 to total_steps, which is {total_steps}")
+        if power <= 0:
+            raise ValueError(f"power is {power}; expected more than 0")
         self.peak = peak
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
+        self.power = power
 
     def __call__(self, step):
         step = ops.cast(step, "float32") + 1.0  # the first step already moves
-        rising = step / max(self.warmup_steps, 1)
-        falling = (self.total_steps + 1 - step) / max(self.total_steps + 1 - self.warmup_steps, 1)
-        return self.peak * ops.clip(ops.minimum(rising, falling), 0.0, 1.0)
+        rising = ops.clip(step / max(self.warmup_steps, 1), 0.0, 1.0)
+        left = (self.total_steps + 1 - step) / max(self.total_steps + 1 - self.warmup_steps, 1)
+        falling = ops.clip(left, 0.0, 1.0) ** self.power
+        return self.peak * ops.minimum(rising, falling)
 
     def get_config(self):
-        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
+        return dict(peak=self.peak, warmup_steps=self.warmup_steps, total_steps=self.total_steps, power=self.power)
 
 
 def build_optimizer(

@@ -7,16 +7,17 @@ import time
 class Progress:
     """Prints `title  step/total  examples/s  time left  figures` to standard error.
 
-    One line that rewrites itself on a terminal; elsewhere a line every `every` seconds.
+    One line that rewrites itself on a terminal; elsewhere a line every `every` seconds. `done`: steps that were done
+    before, by a run that this one goes on with.
     """
 
-    def __init__(self, title, total, unit="examples", every=10.0, stream=None):
-        self.title, self.total, self.unit = title, total, unit
+    def __init__(self, title, total, unit="examples", every=10.0, stream=None, done=0):
+        self.title, self.total, self.unit, self.done = title, total, unit, done
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
         self.every = 0.3 if self.terminal else every
         self.start = self.printed = time.monotonic()
-        self.steps = self.units = 0
+        self.steps, self.units = done, 0
 
     def update(self, units=0, **figures):
         """Counts a step that did `units` units of work; a figure may be a function, called only when it is printed."""
@@ -28,7 +29,7 @@ class Progress:
     def print(self, figures):
         self.printed = now = time.monotonic()
         seconds = max(now - self.start, 1e-9)
-        left = seconds / max(self.steps, 1) * (self.total - self.steps)
+        left = seconds / max(self.steps - self.done, 1) * (self.total - self.steps)
         values = {name: value() if callable(value) else value for name, value in figures.items()}
         told = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()

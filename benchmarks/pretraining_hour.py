@@ -1,0 +1,111 @@
+"""From text to figures: tokenizer, shards, an hour of pretraining, then classifiers from it and from random weights.
+
+  python benchmarks/pretraining_hour.py --corpus=CORPUS --output_dir=runs/hour
+  python benchmarks/pretraining_hour.py --corpus=CORPUS --output_dir=runs/hour --recipe=bert_hour
+
+CORPUS is a folder of text files, or a list of files with commas between. What is whole in --output_dir is not made
+again, so a stopped run goes on. The last line printed is one JSON object with the figures.
+"""
+
+import functools
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("corpus", None, "Text files, or a folder of them.", required=True)
+flags.DEFINE_string("output_dir", "runs/hour", "Where everything goes.")
+flags.DEFINE_string("recipe", "electra_hour", "Recipe of the pretraining.")
+flags.DEFINE_float("train_hours", 1.0, "Time of the pretraining.")
+flags.DEFINE_integer("vocab_size", 16_000, "Entries of the tokenizer.")
+flags.DEFINE_list("datasets", ["intents176", "3i4k"], "What to fine-tune on.")
+flags.DEFINE_integer("seeds", 3, "Fine-tunings of each kind.")
+
+# the same for both, but for what suits each: random weights want a higher learning rate and more epochs
+COMMON = ["--dropout=0.1", "--max_length=64"]
+FINE_TUNING = {
+    "intents176": {
+        "pretrained": ["--epochs=20", "--learning_rate=3e-4", "--batch_size=32", "--patience=20"],
+        "random": ["--epochs=30", "--learning_rate=1e-3", "--batch_size=32", "--patience=30", "--pooling=max"],
+    },
+    "3i4k": {
+        "pretrained": ["--epochs=4", "--learning_rate=2e-4", "--batch_size=64", "--patience=4"],
+        "random": ["--epochs=6", "--learning_rate=7e-4", "--batch_size=64", "--patience=6", "--pooling=max"],
+    },
+}
+
+
+def program(name, *arguments):
+    """Runs a program of tfkor, its progress on standard error; returns the figures of its last line."""
+    command = [sys.executable, "-m", f"tfkor.scripts.{name}", *arguments]
+    print(" ".join(command), file=sys.stderr, flush=True)
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def once(path, make):
+    """The figures in the file `path`; `make()` gives them where there is none."""
+    if not path.is_file():
+        start = time.monotonic()
+        figures = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**figures, "wall_seconds": round(time.monotonic() - start, 1)}, ensure_ascii=False))
+    return json.loads(path.read_text())
+
+
+def main(_):
+    folder = Path(FLAGS.output_dir)
+    tokenizer, shards, model = folder / "tokenizer", folder / "shards", folder / FLAGS.recipe
+    files = [str(p) for path in map(Path, FLAGS.corpus) for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    text = ",".join(files)
+    figures = {
+        "tokenizer": once(folder / "tokenizer.json", lambda: program(
+            "train_tokenizer", f"--input={text}", f"--vocab_size={FLAGS.vocab_size}", f"--output_dir={tokenizer}",
+            "--overwrite",
+        )),
+        "shards": once(folder / "shards.json", lambda: program(
+            "create_pretraining_data", f"--input={text}", f"--tokenizer={tokenizer}", f"--output_dir={shards}",
+        )),
+        "pretraining": once(folder / f"{FLAGS.recipe}.json", lambda: program(
+            "run_pretraining", f"--recipe={FLAGS.recipe}", f"--shards={shards}", f"--model_dir={model}",
+            f"--train_hours={FLAGS.train_hours}",
+        )),
+    }  # fmt: skip
+    for dataset in FLAGS.datasets:
+        kinds = ("pretrained", "random")
+        figures[dataset] = {kind: fine_tuned(folder, dataset, kind, model, tokenizer) for kind in kinds}
+    print_table(figures)
+    print(json.dumps(figures, ensure_ascii=False))
+
+
+def fine_tuned(folder, dataset, kind, model, tokenizer):
+    """The test figures of each seed."""
+    out = []
+    for seed in range(FLAGS.seeds):
+        name = f"{dataset}-{FLAGS.recipe}-{seed}" if kind == "pretrained" else f"{dataset}-random-{seed}"
+        if kind == "pretrained":
+            start = [f"--init_checkpoint={model}"]
+        else:
+            start = [f"--tokenizer_dir={tokenizer}", f"--model={FLAGS.recipe.split('_')[0]}", "--size=mini"]
+        arguments = [f"--dataset={dataset}", f"--model_dir={folder / name}", f"--seed={seed}", "--overwrite"]
+        arguments += [*start, *COMMON, *FINE_TUNING[dataset][kind]]
+        figures = once(folder / f"{name}.json", functools.partial(program, "run_classifier", *arguments))
+        out.append({**figures["test"], "seconds": figures["seconds"]})
+    return out
+
+
+def print_table(figures):
+    for dataset in FLAGS.datasets:
+        for kind, runs in figures[dataset].items():
+            accuracies = [100 * run["accuracy"] for run in runs]
+            mean = sum(accuracies) / len(accuracies)
+            told = ", ".join(f"{a:.1f}" for a in accuracies)
+            print(f"| {dataset} | {kind} | {mean:.1f}% ({told}) |", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

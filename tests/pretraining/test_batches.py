@@ -1,0 +1,142 @@
+"""Batches: their layout, their order, and that a stopped run takes the order up again."""
+
+import itertools
+
+import numpy as np
+import pytest
+from tiny_corpus import write_shards
+
+from tfkor.pretraining import Masking, PretrainingBatches, Recipe
+from tfkor.pretraining.batches import Prefetch
+
+
+def take(batches, count):
+    return list(itertools.islice(batches, count))
+
+
+def assert_equal(some, others):
+    for a, b in zip(some, others, strict=True):
+        assert set(a) == set(b)
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(length=32),
+        Recipe(length=32, pairs="nsp", masking=Masking("span")),
+        Recipe(length=32, packing=True, replaced_tokens=True),
+        Recipe(length=32, static_masks=True),
+    ],
+)
+def test_from_any_state_the_same_batches_follow(shards, recipe):
+    batches = PretrainingBatches(shards, recipe, 16, seed=5, group=2)
+    everything, states = [], []
+    for _ in range(60):  # several epochs
+        everything.append(next(batches))
+        states.append(dict(batches.state))
+    assert states[-1]["epoch"] >= 1
+    for stop in (0, 7, 31, 50):
+        again = PretrainingBatches(shards, recipe, 16, seed=5, group=2)
+        again.state = states[stop]
+        assert_equal(take(again, 5), everything[stop + 1 : stop + 6])
+
+
+def rows_of(batch):
+    return {tuple(row[mask > 0]) for row, mask in zip(batch["original_word_ids"], batch["input_mask"])}
+
+
+def test_an_epoch_has_each_row_once_in_another_order_and_with_other_masks(shards):
+    batches = PretrainingBatches(shards, Recipe(length=32, replaced_tokens=True), 8)
+    epochs = [[], []]
+    while batches.state["epoch"] < 2:
+        batch = next(batches)
+        if batches.state["epoch"] < 2:
+            epochs[batches.state["epoch"]].append(batch)
+    seen = [[tuple(row) for batch in epoch for row in batch["original_word_ids"]] for epoch in epochs]
+    assert len(set(seen[0])) > 0.99 * len(seen[0])
+    assert len(set(seen[0]) & set(seen[1])) > 0.95 * len(seen[0])
+    assert seen[0] != seen[1]
+    masks = [{tuple(row) for batch in epoch for row in batch["input_word_ids"]} for epoch in epochs]
+    assert len(masks[0] & masks[1]) < 0.1 * len(masks[0])
+
+
+def test_static_masks_are_the_same_in_each_epoch(shards):
+    batches = PretrainingBatches(shards, Recipe(length=32, static_masks=True), 8)
+    masks = [set(), set()]
+    while batches.state["epoch"] < 2:
+        batch = next(batches)
+        if batches.state["epoch"] < 2:
+            masks[batches.state["epoch"]] |= {tuple(row) for row in batch["input_word_ids"]}
+    assert len(masks[0] & masks[1]) > 0.95 * len(masks[0])
+
+
+def test_a_row_is_cls_first_sep_second_sep(shards):
+    tokenizer = shards.tokenizer
+    batch = next(PretrainingBatches(shards, Recipe(length=32, pairs="nsp", replaced_tokens=True), 32))
+    ids, mask, segments = (batch[name] for name in ("original_word_ids", "input_mask", "segment_ids"))
+    assert (ids[:, 0] == tokenizer.cls_id).all()
+    assert (ids[mask == 0] == tokenizer.pad_id).all()
+    assert ((ids == tokenizer.sep_id).sum(axis=1) == 2).all()
+    for row, on, segment in zip(ids, mask, segments, strict=True):
+        first, last = np.flatnonzero(row == tokenizer.sep_id)
+        assert last == on.sum() - 1
+        np.testing.assert_array_equal(segment, (np.arange(32) > first) & (np.arange(32) <= last))
+    np.testing.assert_allclose(batch["pair_weights"].sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(batch["token_weights"].sum(), 1, rtol=1e-5)
+
+
+def test_packed_rows_number_their_documents_and_restart_positions(shards):
+    tokenizer = shards.tokenizer
+    batch = next(PretrainingBatches(shards, Recipe(length=64, packing=True, replaced_tokens=True), 32))
+    ids, mask, positions = (batch[name] for name in ("original_word_ids", "input_mask", "positions"))
+    assert mask.max() > 1
+    for row, number, position in zip(ids, mask, positions, strict=True):
+        for document in range(1, number.max() + 1):
+            (places,) = np.nonzero(number == document)
+            assert row[places[0]] == tokenizer.cls_id and row[places[-1]] == tokenizer.sep_id
+            np.testing.assert_array_equal(position[places], np.arange(len(places)))
+            np.testing.assert_array_equal(places, np.arange(places[0], places[0] + len(places)))
+
+
+def test_held_out_documents_are_not_trained_on(shards):
+    def rows(part):
+        recipe = Recipe(length=32, replaced_tokens=True)
+        batches = PretrainingBatches(shards, recipe, 4, held_out=0.2, part=part)
+        out = set()
+        while batches.state["epoch"] < 1:
+            out |= rows_of(next(batches))
+        return out
+
+    train, held_out = rows("train"), rows("held_out")
+    assert len(held_out) > 10
+    assert not train & held_out
+
+
+def test_too_little_text_for_a_batch_is_said(shards):
+    with pytest.raises(ValueError, match="less rows of 32 ids than batch_size, 5000"):
+        next(PretrainingBatches(shards, Recipe(length=32), 5000))
+
+
+def test_a_damaged_shard_stops_or_is_skipped_by_choice(tmp_path):
+    shards = write_shards(tmp_path)
+    path = tmp_path / "shard-00001.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"shard-00001\.npz"):
+        take(PretrainingBatches(shards, Recipe(length=32), 8), 30)
+    assert len(take(PretrainingBatches(shards, Recipe(length=32), 8, on_damage="skip"), 30)) == 30
+
+
+def test_prefetch_gives_the_batches_with_their_states_and_passes_errors_on(shards):
+    plain = PretrainingBatches(shards, Recipe(length=32), 8)
+    expected = [(next(plain), dict(plain.state)) for _ in range(6)]
+    drawn = Prefetch(PretrainingBatches(shards, Recipe(length=32), 8))
+    got = take(drawn, 6)
+    drawn.close()
+    assert_equal([batch for batch, _ in got], [batch for batch, _ in expected])
+    assert [state for _, state in got] == [state for _, state in expected]
+    failing = Prefetch(PretrainingBatches(shards, Recipe(length=32), 5000))
+    with pytest.raises(ValueError, match="batch_size"):
+        next(iter(failing))
+    failing.close()

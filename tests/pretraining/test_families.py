@@ -1,0 +1,80 @@
+"""Each family learns from a megabyte of real text what word frequencies can't say."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfkor.data import ShardFolder, ShardRecipe
+from tfkor.data.make_shards import make_shards
+from tfkor.models import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig
+from tfkor.pretraining import (
+    MaskedLanguageModel,
+    Phase,
+    Pretraining,
+    PretrainingBatches,
+    Recipe,
+    ReplacedTokenDetection,
+)
+from tfkor.text import Lines, Tokenizer, train_wordpiece
+from tfkor.training import AdamW
+
+LENGTH, BATCH, STEPS = 32, 64, 400
+SIZES = dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256)
+OPTIONS = dict(max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
+@pytest.fixture(scope="module")
+def real_shards(shared_data, tmp_path_factory):
+    """Documentation of React in Korean, 1.66 MB."""
+    text, folder = shared_data / "corpus/react_docs_ko.txt.gz", tmp_path_factory.mktemp("real")
+    tokenizer = Tokenizer.from_vocab(train_wordpiece(Lines(text), vocab_size=2000))
+    tokenizer.save(folder / "tokenizer")
+    make_shards([str(text)], folder / "tokenizer", folder / "shards", ShardRecipe(), workers=1)
+    return ShardFolder(folder / "shards")
+
+
+def build(family, vocab_size):
+    if family == "electra":
+        discriminator = Electra(ElectraConfig(vocab_size, embedding_size=128, **SIZES, **OPTIONS))
+        generator = Electra(discriminator.config.generator(0.5), embeddings=discriminator.embeddings)
+        return ReplacedTokenDetection(generator, discriminator, discriminator_weight=20.0), None
+    if family == "bert":
+        return MaskedLanguageModel(Bert(BertConfig(vocab_size, **SIZES, **OPTIONS)), "nsp"), "nsp"
+    if family == "albert":
+        albert = Albert(AlbertConfig(vocab_size, embedding_size=64, **SIZES, **OPTIONS))
+        return MaskedLanguageModel(albert, "sop"), "sop"
+    return MaskedLanguageModel(Roberta(RobertaConfig(vocab_size, **SIZES, **OPTIONS))), None
+
+
+def unigram_entropy(shards):
+    """Nats a token of the text itself, the loss of who knows word frequencies alone."""
+    counts = sum(
+        np.bincount(shards.read(i).tokens, minlength=shards.tokenizer.vocab_size).astype(float)
+        for i in range(len(shards))
+    )
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bert", "albert", "roberta", "electra"])
+def test_a_few_hundred_steps_beat_word_frequencies_on_text_that_was_held_out(real_shards, tmp_path, family):
+    assert sum(entry["bytes"] for entry in real_shards.manifest["shards"]) > 500_000  # 2 bytes a token
+    keras.utils.set_random_seed(0)
+    model, pairs = build(family, real_shards.tokenizer.vocab_size)
+    recipe = Recipe(LENGTH, pairs=pairs, replaced_tokens=family == "electra")
+    train, held_out = (
+        PretrainingBatches(real_shards, recipe, BATCH, held_out=0.1, part=part) for part in ("train", "held_out")
+    )
+    figures = Pretraining(
+        tmp_path, model, AdamW(1e-3), [Phase(train, held_out=held_out)],
+        learning_rate=2e-3, steps=STEPS, log_every=100, save_every=0,
+    ).train()  # fmt: skip
+    entropy = unigram_entropy(real_shards)
+    print(f"{family}: unigram entropy {entropy:.3f}, {figures}")
+    assert figures["held_out_mlm_loss"] < entropy - 0.2
+    if family == "electra":
+        rate = figures["held_out_replaced_rate"]
+        constant = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))  # the loss of "always original"
+        assert figures["held_out_rtd_loss"] < 0.97 * constant
+        assert figures["held_out_rtd_accuracy"] > 1 - rate + 0.002

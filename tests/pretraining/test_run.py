@@ -1,0 +1,166 @@
+"""The training program: log, evaluation, plan, stopping and going on."""
+
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from tfkor.pretraining import Phase, Pretraining, PretrainingBatches, Recipe, Stopped
+from tfkor.training import AdamW, Checkpoints
+
+
+def make_run(folder, shards, model, kind="mlm", steps=12, batch_size=8, lengths=(24,), **options):
+    recipes = [
+        Recipe(length=n, pairs=kind if kind in ("nsp", "sop") else None, replaced_tokens=kind == "rtd") for n in lengths
+    ]
+    shares = [1.0] if len(lengths) == 1 else [0.75, 0.25]
+    phases = [
+        Phase(
+            PretrainingBatches(shards, recipe, batch_size, held_out=0.1),
+            share,
+            PretrainingBatches(shards, recipe, batch_size, held_out=0.1, part="held_out"),
+        )
+        for recipe, share in zip(recipes, shares, strict=True)
+    ]
+    options = {"learning_rate": 3e-3, "log_every": 4, "save_every": 5, "evaluation_batches": 2, **options}
+    return Pretraining(folder, model, AdamW(1e-3), phases, steps=steps, **options)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.variables]
+
+
+def assert_same(some, others):
+    for a, b in zip(some, others, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+HEALTH = {
+    "mlm": {"mlm_loss", "mlm_accuracy"},
+    "sop": {"mlm_loss", "mlm_accuracy", "pair_loss", "pair_accuracy"},
+    "rtd": {"mlm_loss", "rtd_loss", "rtd_precision", "rtd_recall", "generator_entropy"},
+}
+
+
+@pytest.mark.parametrize("kind", list(HEALTH))
+def test_the_loss_falls_and_the_log_says_how_the_run_does(tmp_path, shards, make_model, kind):
+    options = dict(steps=120, log_every=20, save_every=0, evaluate_every=60, learning_rate=1e-2)
+    run = make_run(tmp_path, shards, make_model(kind), kind, **options)
+    run.peak_flops = 1e9
+    figures = run.train()
+    lines = [line for line in log_of(tmp_path) if "learning_rate" in line]
+    assert [line["step"] for line in lines] == list(range(20, 121, 20))
+    assert figures["held_out_mlm_loss"] < np.log(shards.tokenizer.vocab_size) - 0.2
+    for line in lines:
+        assert HEALTH[kind] | {"loss", "gradient_norm", "tokens_per_second", "mfu"} <= set(line)
+    evaluated = [line["step"] for line in log_of(tmp_path) if "held_out_mlm_loss" in line]
+    assert evaluated == [60, 120]
+    assert figures["steps"] == 120
+    assert figures["tokens"] == lines[-1]["tokens"] > 0
+    assert run.checkpoints.steps() == [120]
+
+
+def test_sigterm_saves_and_the_same_call_goes_on(tmp_path, shards, make_model):
+    """With dropout, two lengths, and the log of the steps that were lost."""
+    options = dict(lengths=(24, 40), evaluate_every=4)
+    whole = make_model(hidden_dropout_prob=0.1)
+    make_run(tmp_path / "whole", shards, whole, **options).train()
+
+    def stop(step, figures, batch):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = make_run(tmp_path / "stopped", shards, make_model(hidden_dropout_prob=0.1), on_evaluation=stop, **options)
+    with pytest.raises(Stopped, match=r"SIGTERM: saved .*step-00000004.*goes on"):
+        first.train()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    again = make_model(hidden_dropout_prob=0.1)
+    make_run(tmp_path / "stopped", shards, again, **options).train()
+    assert_same(weights(whole), weights(again))
+    steps = [[line["step"] for line in log_of(tmp_path / name)] for name in ("whole", "stopped")]
+    assert steps[0] == steps[1]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, shards, make_model):
+    model = make_model()
+    make_run(tmp_path, shards, model).train()
+    before = weights(model)
+    again = make_model()
+    make_run(tmp_path, shards, again).train()
+    assert_same(before, weights(again))
+
+
+def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path, shards, make_model):
+    model = make_model(hidden_dropout_prob=0.1)
+    before = weights(model)
+    run = make_run(tmp_path, shards, model, steps=None, hours=0.001)
+    run.folder.mkdir(exist_ok=True)
+    run.make_plan()
+    assert_same(before, weights(model))
+    assert run.phases[0].batches.state == {"epoch": 0, "group": 0, "batch": 0}
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["steps"] == run.steps == int(3.6 / plan["seconds_a_step"][0])
+    (tmp_path / "plan.json").write_text(json.dumps({**plan, "steps": 7}))
+    again = make_run(tmp_path, shards, make_model(), steps=None, hours=0.001)
+    assert again.train()["steps"] == 7
+    with pytest.raises(ValueError, match=r"plan\.json: the run was begun with .*found .*Name a new folder"):
+        make_run(tmp_path, shards, make_model(), steps=99).train()
+
+
+def test_a_damaged_checkpoint_is_skipped_or_stops_by_choice(tmp_path, shards, make_model):
+    whole = make_model()
+    make_run(tmp_path, shards, whole).train()
+    path = tmp_path / "checkpoints/step-00000012/model.npz"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(ValueError, match=r"step-00000012/model\.npz: SHA-256 is .*Delete that folder"):
+        make_run(tmp_path, shards, make_model(), on_damage="stop").train()
+    again = make_model()
+    make_run(tmp_path, shards, again).train()
+    assert_same(weights(whole), weights(again))
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_says_what_to_do(tmp_path, shards, make_model):
+    model = make_model()
+    model.masked_lm_head.bias.assign(np.full(model.masked_lm_head.bias.shape, np.nan))
+    with pytest.raises(FloatingPointError, match=r"step 4: (mlm_)?loss is nan.*Lower --learning_rate"):
+        make_run(tmp_path, shards, model).train()
+
+
+def test_other_flags_than_the_run_was_begun_with_are_an_error(tmp_path, shards, make_model):
+    make_run(tmp_path, shards, make_model()).train()
+    with pytest.raises(ValueError, match="are not those of this run"):
+        make_run(tmp_path, shards, make_model(hidden_size=24)).train()
+
+
+def test_a_full_disk_stops_the_run_and_leaves_what_was_saved(tmp_path, shards, make_model, monkeypatch):
+    run = make_run(tmp_path, shards, make_model())
+    savez = np.savez
+
+    def full(file, **arrays):
+        if run.step > 5:
+            raise OSError(28, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"step-00000010: .*No space left on device.*the last one is .*step-00000005"):
+        run.train()
+    assert Checkpoints(tmp_path / "checkpoints").latest()[0] == 5
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
+
+
+@pytest.mark.parametrize("kind", ["nsp", "rtd"])
+def test_accumulation_gives_the_step_of_the_whole_batch(tmp_path, shards, make_model, kind):
+    ends = []
+    for parts in (1, 4):
+        model = make_model(kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        make_run(tmp_path / str(parts), shards, model, kind, steps=6, accumulation=parts).train()
+        ends.append(weights(model))
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)

@@ -1,0 +1,289 @@
+"""Shards -> the batches of a pretraining, in an order that a stopped run takes up again."""
+
+import queue
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tfkor.pretraining.masking import Masking, draw_masks
+from tfkor.pretraining.randomness import keys, uniforms
+from tfkor.pretraining.rows import NO_PAIR, Rows, make_rows
+from tfkor.text.wordpiece import spans
+
+NOISE = 17  # the stream of random numbers that replaced tokens are sampled with
+HELD_OUT = 23
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How rows become examples.
+
+    Args:
+      length: S, ids of a row.
+      max_predictions: P, positions to predict in a row; None: `masking.rate` of S.
+      pairs, packing, short_seq_prob: see `make_rows`.
+      masking: a Masking.
+      static_masks: the same rows and masks in each epoch, for comparison (RoBERTa, section 4.1).
+      replaced_tokens: add what `rtd` needs: the ids before masking and the noise that a generator samples with.
+    """
+
+    length: int = 128
+    max_predictions: int | None = None
+    pairs: str | None = None
+    packing: bool = False
+    short_seq_prob: float = 0.1
+    masking: Masking = field(default_factory=Masking)
+    static_masks: bool = False
+    replaced_tokens: bool = False
+
+    @property
+    def predictions(self):
+        return self.max_predictions or self.masking.predictions(self.length)
+
+
+class PretrainingBatches:
+    """Batches without end, the same ones for the same seed: dicts of arrays, B rows of S ids, P predictions a row.
+
+    input_word_ids, input_mask, segment_ids int32 [B, S]; masked_lm_positions, masked_lm_ids int32 [B, P];
+    masked_lm_weights float32 [B, P], of sum 1, so that the loss of a batch is the sum over its parts, wherever they are
+    computed. With pairs: pair_labels int32 [B] and pair_weights float32 [B], of sum 1. Packed: input_mask numbers the
+    documents of a row from 1, and positions int32 [B, S] restarts in each. With replaced tokens: original_word_ids
+    int32 [B, S], sampling_noise float32 [B, P] in [0, 1) and token_weights float32 [B, S], of sum 1.
+
+    `state` is what to go on with after the batch that came last; assign it to go on there. Rows are shuffled within
+    `group` shards at a time. An epoch leaves out the rows of a group that don't fill a batch, other ones each time.
+
+    Args:
+      shards: tfkor.data.ShardFolder.
+      recipe: a Recipe.
+      batch_size: B, the rows of all devices together.
+      held_out: share of the documents that is kept for evaluation; `part` says which ones these batches take, "train"
+        or "held_out".
+      on_damage: "stop" or "skip" a shard that can't be read, with a warning.
+
+    Raises:
+      ValueError: an epoch doesn't fill one batch.
+    """
+
+    def __init__(self, shards, recipe, batch_size, seed=0, held_out=0.0, part="train", group=8, on_damage="stop"):
+        self.shards, self.recipe, self.batch_size, self.seed = shards, recipe, batch_size, seed
+        self.held_out, self.part, self.group, self.on_damage = held_out, part, group, on_damage
+        tokenizer = shards.tokenizer
+        self.tokenizer, self.continuations = tokenizer, np.asarray(tokenizer.continuations)
+        special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+        self.ordinary_ids = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+        self.state = {"epoch": 0, "group": 0, "batch": 0}
+        self.loaded = None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        epoch, group, batch = (self.state[name] for name in ("epoch", "group", "batch"))
+        first = (epoch, group, batch)
+        while True:
+            rows = self.load(epoch, group)
+            if (batch + 1) * self.batch_size <= len(rows):
+                break
+            group, batch = group + 1, 0
+            if group * self.group >= len(self.shards):
+                epoch, group = epoch + 1, 0
+            if epoch > first[0] + 1:
+                raise ValueError(
+                    f"{self.shards.folder}: an epoch has less rows of {self.recipe.length} ids than batch_size, "
+                    f"{self.batch_size}; expected more text, or a smaller batch"
+                )
+        self.state = {"epoch": epoch, "group": group, "batch": batch + 1}
+        return self.assemble(rows, slice(batch * self.batch_size, (batch + 1) * self.batch_size), epoch)
+
+    def load(self, epoch, group):
+        """The shuffled rows of some shards; the last ones asked for are kept."""
+        drawn = 0 if self.recipe.static_masks else epoch
+        if self.loaded and self.loaded[0] == (epoch, group):
+            return self.loaded[1]
+        order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.shards))
+        parts = []
+        for i in sorted(order[group * self.group : (group + 1) * self.group]):
+            shard = self.read(int(i))
+            if shard is None:
+                continue
+            documents = self.documents(int(i), len(shard.document_splits) - 1)
+            recipe = self.recipe
+            rows = make_rows(
+                shard, recipe.length, recipe.pairs, recipe.packing, [self.seed, drawn, int(i)],
+                recipe.short_seq_prob, documents,
+            )  # fmt: skip
+            parts.append((int(i), shard, rows))
+        rows = GroupRows.of(parts)
+        rows.order = np.random.default_rng([self.seed, epoch, 2, group]).permutation(len(rows))
+        self.loaded = (epoch, group), rows
+        return rows
+
+    def read(self, i):
+        try:
+            return self.shards.read(i)
+        except (ValueError, OSError) as error:
+            if self.on_damage != "skip":
+                raise
+            from absl import logging
+
+            logging.warning("%s; it is skipped", error)
+            return None
+
+    def documents(self, shard, number):
+        """bool [D]: the documents of a shard that belong to this part."""
+        if not self.held_out:
+            return None
+        held_out = uniforms(keys(HELD_OUT, shard, np.arange(number)), 0, 1)[:, 0] < self.held_out
+        return held_out if self.part == "held_out" else ~held_out
+
+    def assemble(self, rows, chosen, epoch):
+        recipe, tokenizer = self.recipe, self.tokenizer
+        index = rows.order[chosen]
+        example = keys(self.seed, 0 if recipe.static_masks else epoch, rows.shard[index], rows.number[index])
+        batch = lay_out(rows, index, recipe.length, tokenizer, recipe.packing)
+        eojeol_starts, special = batch.pop("eojeol_starts"), batch.pop("special")
+        word_ids = batch["input_word_ids"]
+        drawn = draw_masks(
+            {
+                **batch,
+                "maskable": ~special,
+                "continuations": self.continuations[word_ids],
+                "eojeol_starts": eojeol_starts,
+            },
+            recipe.masking,
+            example,
+            recipe.predictions,
+            tokenizer.mask_id,
+            self.ordinary_ids,
+        )
+        drawn["masked_lm_weights"] /= max(drawn["masked_lm_weights"].sum(), 1)
+        if recipe.replaced_tokens:
+            batch["original_word_ids"] = word_ids
+            batch["sampling_noise"] = uniforms(example, NOISE, recipe.predictions)
+            real = batch["input_mask"] > 0
+            batch["token_weights"] = (real / max(real.sum(), 1)).astype(np.float32)
+        if recipe.pairs:
+            labels = rows.labels[index]
+            has_pair = labels != NO_PAIR
+            batch["pair_labels"] = np.maximum(labels, 0)
+            batch["pair_weights"] = (has_pair / max(has_pair.sum(), 1)).astype(np.float32)
+        return {**batch, **drawn}
+
+
+class GroupRows:
+    """The rows of some shards as if they were one; `shard` and `number` [R] say which row of which shard each is."""
+
+    def __init__(self, tokens, eojeol_starts, rows, shard, number):
+        self.tokens, self.eojeol_starts = tokens, eojeol_starts
+        self.starts, self.ends, self.row_splits, self.labels = rows
+        self.shard, self.number, self.order = shard, number, None
+
+    def __len__(self):
+        return len(self.labels)
+
+    @classmethod
+    def of(cls, parts):
+        """From a list of (shard number, Shard, Rows)."""
+        if not parts:
+            empty = np.zeros(0, np.int64)
+            return cls(empty, empty, Rows(empty, empty, np.zeros(1, np.int64), empty), empty, empty)
+        shift = np.cumsum([0, *(len(shard.tokens) for _, shard, _ in parts)])
+        pieces = np.cumsum([0, *(len(rows.starts) for _, _, rows in parts)])
+        rows = Rows(
+            np.concatenate([rows.starts + s for s, (_, _, rows) in zip(shift, parts)]),
+            np.concatenate([rows.ends + s for s, (_, _, rows) in zip(shift, parts)]),
+            np.concatenate([[0], *(rows.row_splits[1:] + p for p, (_, _, rows) in zip(pieces, parts))]),
+            np.concatenate([rows.labels for _, _, rows in parts]),
+        )
+        return cls(
+            np.concatenate([shard.tokens for _, shard, _ in parts]),
+            np.concatenate([shard.eojeol_starts for _, shard, _ in parts]),
+            rows,
+            np.concatenate([np.full(len(rows), i) for i, _, rows in parts]),
+            np.concatenate([np.arange(len(rows)) for _, _, rows in parts]),
+        )
+
+
+def lay_out(rows, index, length, tokenizer, packing):
+    """[CLS] first [SEP] second [SEP] of each row, or [CLS] document [SEP] of each document of a packed one.
+
+    Returns:
+      dict of [B, S]: input_word_ids, input_mask, segment_ids int32, eojeol_starts and special bool, and positions
+      int32 for packed rows.
+    """
+    counts = np.diff(rows.row_splits)[index]
+    piece = spans(rows.row_splits[index], counts)
+    row = np.repeat(np.arange(len(index)), counts)
+    first_of_row = np.cumsum(counts) - counts
+    place = np.arange(len(piece)) - np.repeat(first_of_row, counts)  # 0, 1, ... within the row
+    starts, lengths = rows.starts[piece], rows.ends[piece] - rows.starts[piece]
+    has_cls = np.ones(len(piece), bool) if packing else place == 0
+    widths = lengths + has_cls + 1
+    begin = np.cumsum(widths) - widths
+    begin = begin - np.repeat(begin[first_of_row], counts)  # the column where the piece begins
+
+    shape = (len(index), length)
+    word_ids = np.full(shape, tokenizer.pad_id, np.int32)
+    eojeol_starts, special = np.zeros(shape, bool), np.ones(shape, bool)
+    flat = row * length + begin  # places in the flattened batch
+    source, target = spans(starts, lengths), spans(flat + has_cls, lengths)
+    word_ids.ravel()[target] = rows.tokens[source]
+    eojeol_starts.ravel()[target] = rows.eojeol_starts[source]
+    special.ravel()[target] = False
+    word_ids.ravel()[flat[has_cls]] = tokenizer.cls_id
+    word_ids.ravel()[flat + widths - 1] = tokenizer.sep_id
+
+    def filled(values):
+        out = np.zeros(shape, np.int32)
+        out.ravel()[spans(flat, widths)] = values
+        return out
+
+    batch = {
+        "input_word_ids": word_ids,
+        "input_mask": filled(np.repeat(place + 1 if packing else np.ones_like(place), widths)),
+        "segment_ids": filled(np.repeat(np.zeros_like(place) if packing else place, widths)),
+        "eojeol_starts": eojeol_starts,
+        "special": special,
+    }
+    if packing:
+        batch["positions"] = filled(spans(np.zeros_like(widths), widths))
+    return batch
+
+
+class Prefetch:
+    """Draws batches in a thread of its own; yields (batch, the state of `batches` after it)."""
+
+    def __init__(self, batches, depth=4):
+        self.batches, self.queue, self.stopped = batches, queue.Queue(depth), threading.Event()
+        self.thread = threading.Thread(target=self.draw, daemon=True)
+        self.thread.start()
+
+    def draw(self):
+        try:
+            for batch in self.batches:
+                if not self.put((batch, dict(self.batches.state))):
+                    return
+            self.put(None)
+        except BaseException as error:  # whoever waits for the batch gets it
+            self.put(error)
+
+    def put(self, item):
+        while not self.stopped.is_set():
+            try:
+                self.queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+    def __iter__(self):
+        while (item := self.queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self):
+        self.stopped.set()
+        self.thread.join()

@@ -1,0 +1,57 @@
+"""What a masked language model says: predictions for the eye, and fill-mask."""
+
+import numpy as np
+from keras import ops
+
+
+def show_predictions(model, batch, tokenizer, rows=3, predictions=4):
+    """Returns a line for some rows of a batch: the text as it is masked, then original -> prediction.
+
+    Args:
+      model: an objective of tfkor.pretraining.
+      batch: one of PretrainingBatches.
+    """
+    logits = np.asarray(ops.convert_to_numpy(model(batch)[0]))
+    lines = []
+    for row in range(min(rows, len(logits))):
+        ids = np.asarray(batch["input_word_ids"][row])
+        text = tokenizer.decode(ids[ids != tokenizer.pad_id])
+        told = [
+            f"{tokenizer.vocab[label]} -> {tokenizer.vocab[logits[row, i].argmax()]}"
+            for i, label in enumerate(batch["masked_lm_ids"][row])
+            if batch["masked_lm_weights"][row, i] > 0
+        ]
+        lines.append(f"{text[:100]}  |  {', '.join(told[:predictions])}")
+    return lines
+
+
+def fill_mask(model, tokenizer, text, k=5):
+    """The likeliest pieces for each [MASK] of a text: a list of lists of (piece, probability).
+
+    Args:
+      model: MaskedLanguageModel, or ReplacedTokenDetection, whose generator is asked.
+      text: str with [MASK] in it. Elsewhere in tfkor a literal [MASK] is plain text; here it is the mask.
+
+    Raises:
+      ValueError: no [MASK] in the text, or more ids than the encoder has positions.
+    """
+    parts = text.split("[MASK]")
+    if len(parts) < 2:
+        raise ValueError(f"no [MASK] in {text!r}; expected at least one")
+    pieces = tokenizer.ids(parts).to_lists()
+    ids = [tokenizer.cls_id, *pieces[0]]
+    for part in pieces[1:]:
+        ids += [tokenizer.mask_id, *part]
+    ids = np.array([[*ids, tokenizer.sep_id]], np.int32)
+    encoder = model.encoders.get("generator", model.encoders["encoder"])
+    if ids.shape[1] > encoder.config.max_position_embeddings:
+        raise ValueError(
+            f"the text has {ids.shape[1]} ids; expected at most {encoder.config.max_position_embeddings}: shorten it"
+        )
+    positions = np.flatnonzero(ids[0] == tokenizer.mask_id)
+    _, sequence = encoder([ids, np.ones_like(ids), np.zeros_like(ids)])
+    logits = model.masked_lm_head(ops.take(sequence, positions, axis=1), encoder.word_embeddings)  # [1, masks, V]
+    probabilities = ops.convert_to_numpy(ops.softmax(logits))[0]
+    best = np.argsort(-probabilities, axis=1)[:, :k]
+    found = zip(probabilities, best, strict=True)
+    return [[(tokenizer.vocab[i], float(row[i])) for i in order] for row, order in found]

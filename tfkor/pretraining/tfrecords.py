@@ -1,0 +1,96 @@
+"""Batches of TFRecords that google-research/bert or TF Model Garden wrote, in place of PretrainingBatches."""
+
+import itertools
+
+import numpy as np
+
+from tfkor.data.tfrecord import read_tfrecords, tfrecord_files
+from tfkor.pretraining.batches import NOISE, Recipe
+from tfkor.pretraining.randomness import keys, uniforms
+
+CHUNK = 100_000  # examples that are shuffled together
+
+
+class TFRecordBatches:
+    """The batches that PretrainingBatches would give, from examples whose masks and pairs were drawn before.
+
+    Examples are shuffled within chunks of 100,000, files in each epoch. `state` is what to go on with, as there; to go
+    on inside an epoch, the examples before are read again.
+
+    Args:
+      paths: files or glob patterns.
+      tokenizer: the Tokenizer whose vocabulary made the ids.
+      batch_size: B, the rows of all devices together.
+      pairs: None, or "nsp" to learn the pairs too.
+      replaced_tokens: add what `rtd` needs.
+
+    Raises:
+      DataError: see `read_tfrecords`.
+      ValueError: ids outside the tokenizer's vocabulary, or less than B examples.
+    """
+
+    def __init__(self, paths, tokenizer, batch_size, pairs=None, replaced_tokens=False, seed=0):
+        self.files, self.tokenizer, self.batch_size, self.seed = tfrecord_files(paths), tokenizer, batch_size, seed
+        first = next(read_tfrecords(self.files[0], 1))
+        self.recipe = Recipe(
+            length=first["input_word_ids"].shape[1],
+            max_predictions=first["masked_lm_positions"].shape[1],
+            pairs=pairs,
+            replaced_tokens=replaced_tokens,
+        )
+        self.state = {"epoch": 0, "batch": 0}
+        self.running = None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        epoch, number = self.state["epoch"], self.state["batch"]
+        if self.running is None or self.running[0] != (epoch, number):
+            self.running = [None, itertools.islice(self.epoch(epoch), number, None)]
+        batch = next(self.running[1], None)
+        if batch is None:
+            if number == 0:
+                raise ValueError(f"{self.files[0]} ...: less than batch_size={self.batch_size} examples; expected more")
+            self.state = {"epoch": epoch + 1, "batch": 0}
+            return next(self)
+        self.state = {"epoch": epoch, "batch": number + 1}
+        self.running[0] = (epoch, number + 1)
+        return batch
+
+    def epoch(self, epoch):
+        """Yields the batches of one epoch; the examples of a chunk that don't fill one are left out."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.files))
+        chunks = read_tfrecords([self.files[i] for i in order], CHUNK)
+        for number, chunk in enumerate(chunks):
+            self.check(chunk["input_word_ids"])
+            size = len(chunk["input_word_ids"])
+            shuffled = np.random.default_rng([self.seed, epoch, number]).permutation(size)
+            for start in range(0, size - self.batch_size + 1, self.batch_size):
+                rows = shuffled[start : start + self.batch_size]
+                yield self.complete({name: values[rows] for name, values in chunk.items()}, keys(epoch, number, rows))
+
+    def check(self, ids):
+        if ids.min() < 0 or ids.max() >= self.tokenizer.vocab_size:
+            raise ValueError(
+                f"{self.files[0]} ...: the id {ids.max()}; expected 0 to {self.tokenizer.vocab_size - 1}, those of the "
+                "tokenizer that made the records"
+            )
+
+    def complete(self, batch, example):
+        """Weights of sum 1, and what the objectives call things."""
+        next_sentence_labels = batch.pop("next_sentence_labels")
+        if self.recipe.pairs:
+            batch["pair_labels"] = next_sentence_labels
+            batch["pair_weights"] = np.full(self.batch_size, 1 / self.batch_size, np.float32)
+        predicted = batch["masked_lm_weights"] > 0
+        batch["masked_lm_weights"] = (predicted / max(predicted.sum(), 1)).astype(np.float32)
+        if self.recipe.replaced_tokens:
+            original = batch["input_word_ids"].copy()
+            row, column = np.nonzero(predicted)
+            original[row, batch["masked_lm_positions"][row, column]] = batch["masked_lm_ids"][row, column]
+            real = batch["input_mask"] > 0
+            batch["original_word_ids"] = original
+            batch["sampling_noise"] = uniforms(keys(self.seed, example), NOISE, self.recipe.predictions)
+            batch["token_weights"] = (real / real.sum()).astype(np.float32)
+        return batch

@@ -1,0 +1,131 @@
+"""Checkpoints that are whole or not there: written beside their place, with checksums, and renamed."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tfkor.files import new_folder
+
+NAME = re.compile(r"step-(\d+)$")
+
+
+class Checkpoints:
+    """The last `keep` checkpoints of a run, each a folder `step-00001000` under `folder`.
+
+    A checkpoint is groups of arrays, one .npz each, and state.json: the step, whatever else the run needs to go on, and
+    the SHA-256 of each .npz.
+
+    Args:
+      folder: made at the first save.
+      keep: how many to keep; None keeps all.
+      on_damage: what to do with a checkpoint that is not whole: "skip" to the one before, with a warning, or "stop".
+    """
+
+    def __init__(self, folder, keep=3, on_damage="skip"):
+        if on_damage not in ("skip", "stop"):
+            raise ValueError(f'on_damage is {on_damage!r}; expected "skip" or "stop"')
+        if keep is not None and keep < 1:
+            raise ValueError(f"keep is {keep}; expected at least 1, or None for all")
+        self.folder, self.keep, self.on_damage = Path(folder), keep, on_damage
+
+    def steps(self):
+        """The steps of the checkpoints that are there, ascending; they may be damaged."""
+        if not self.folder.is_dir():
+            return []
+        found = (NAME.match(path.name) for path in self.folder.iterdir() if path.is_dir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def path(self, step):
+        return self.folder / f"step-{step:08d}"
+
+    def save(self, step, groups, state=None):
+        """Writes a checkpoint and then removes the oldest beyond `keep`; a failure leaves what was there as it was.
+
+        Args:
+          groups: {group: {name: array}}.
+          state: what JSON can hold.
+
+        Raises:
+          OSError: it could not be written; the message names the newest checkpoint that is whole.
+        """
+        self.remove_leftovers()
+        try:
+            with new_folder(self.path(step), overwrite=True) as temporary:
+                sums = {}
+                for group, arrays in groups.items():
+                    path = temporary / f"{group}.npz"
+                    with open(path, "wb") as file:
+                        np.savez(file, **{name.replace("/", "|"): value for name, value in arrays.items()})
+                        file.flush()
+                        os.fsync(file.fileno())
+                    sums[path.name] = sha256(path)
+                content = {"step": step, "sha256": sums, "state": state or {}}
+                with open(temporary / "state.json", "w", encoding="utf-8") as file:
+                    json.dump(content, file, ensure_ascii=False, indent=1)
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            kept = [s for s in self.steps() if s != step]
+            told = f"the last one is {self.path(kept[-1])}" if kept else "there is none before it"
+            reason = error.strerror or error
+            raise OSError(f"{self.path(step)}: the checkpoint can't be written ({reason}); {told}") from error
+        if self.keep is not None:
+            for old in self.steps()[: -self.keep]:
+                shutil.rmtree(self.path(old), ignore_errors=True)
+
+    def load(self, step):
+        """Returns (groups, state) of a checkpoint.
+
+        Raises:
+          ValueError: a file of it is missing or not what was written.
+        """
+        path = self.path(step)
+        try:
+            content = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            sums, state = content["sha256"], content["state"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{path / 'state.json'}: can't be read ({error}); expected a whole checkpoint") from error
+        groups = {}
+        for name, expected in sums.items():
+            file = path / name
+            found = sha256(file) if file.is_file() else "no such file"
+            if found != expected:
+                raise ValueError(f"{file}: SHA-256 is {found}; expected {expected}, the checkpoint is damaged")
+            with np.load(file) as arrays:
+                groups[file.stem] = {key.replace("|", "/"): arrays[key] for key in arrays.files}
+        return groups, state
+
+    def latest(self):
+        """Returns (step, groups, state) of the newest whole checkpoint, or None if there is none at all.
+
+        Raises:
+          ValueError: one is damaged and `on_damage` is "stop", or all are.
+        """
+        from absl import logging
+
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return (step, *self.load(step))
+            except ValueError as error:
+                if self.on_damage == "stop":
+                    raise ValueError(f"{error}. Delete that folder to go on with the one before") from error
+                logging.warning("%s; it is skipped", error)
+        if steps:
+            raise ValueError(f"{self.folder}: none of its {len(steps)} checkpoints is whole; expected at least one")
+        return None
+
+    def remove_leftovers(self):
+        """Removes what a save left behind that was killed."""
+        for path in self.folder.glob(".step-*.tmp-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

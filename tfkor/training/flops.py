@@ -1,0 +1,69 @@
+"""Floating-point operations of a training step, and how many the machine does: model FLOPs utilisation, MFU."""
+
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def encoder_flops(encoder, batch_size, length):
+    """Operations of one forward pass of an encoder over [B, S], matrix products only (Kaplan et al. 2020, table 1)."""
+    tokens = batch_size * length
+    kernels = sum(kernel_size(block) for block in encoder.blocks)  # a block that layers share counts for each of them
+    project = getattr(encoder, "embeddings_project", None)
+    kernels += kernel_size(project) if project is not None else 0
+    attention = 4 * len(encoder.blocks) * encoder.config.hidden_size * length
+    return tokens * (2 * kernels + attention)
+
+
+def head_flops(head, vectors, table=None):
+    """Operations of one forward pass of an output layer over so many vectors, with a tied table [V, E] or without."""
+    return 2 * vectors * (kernel_size(head) + (0 if table is None else int(np.prod(table.shape))))
+
+
+def training_flops(model, batch_size, length, predictions):
+    """Operations of a training step of an objective (tfkor.pretraining): three times those of the forward pass.
+
+    What recomputation adds is not counted, so MFU says how fast the model trains, not how busy the machine is.
+    """
+    forward = sum(encoder_flops(encoder, batch_size, length) for encoder in model.encoders.values())
+    table = model.encoders.get("generator", model.encoders["encoder"]).word_embeddings
+    forward += head_flops(model.masked_lm_head, batch_size * predictions, table)
+    if hasattr(model, "discriminator_head"):
+        forward += head_flops(model.discriminator_head, batch_size * length)
+    return 3 * forward
+
+
+def kernel_size(layer):
+    """The number of weights in the kernels of a layer."""
+    return sum(int(np.prod(v.shape)) for v in layer.trainable_variables if v.path.endswith("kernel"))
+
+
+def matmul_rate(dtype="float32", size=2048, seconds=1.0):
+    """Operations per second of products of two square matrices on this device, the best of several."""
+    shape = (size, size)
+    a, b = (ops.cast(np.random.default_rng(i).normal(size=shape).astype("float32"), dtype) for i in range(2))
+    multiply = compiled(ops.matmul)
+    wait(multiply(a, b))
+    best, end = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.perf_counter()
+        wait(multiply(a, b))
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def compiled(fn):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(fn)
+    import tensorflow as tf
+
+    return tf.function(fn)
+
+
+def wait(x):
+    """Returns when x has been computed."""
+    return float(ops.cast(x[0, 0], "float32"))

@@ -1,0 +1,57 @@
+"""Encoders in folders: `save` writes one with its tokenizer, `load` reads it by its architecture's name."""
+
+import json
+from pathlib import Path
+
+from tfkor.files import new_folder, write_json
+
+ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "encoder.weights.h5", "tokenizer"
+
+
+def save(folder, encoder, tokenizer=None, overwrite=False):
+    """Writes config.json, encoder.weights.h5 and tokenizer/ into `folder`, whole or not at all."""
+    with new_folder(folder, overwrite) as temporary:
+        write_json(temporary / CONFIG, {"architecture": type(encoder).__name__, **encoder.config.to_dict()})
+        encoder.save_weights(temporary / WEIGHTS)
+        if tokenizer is not None:
+            tokenizer.save(temporary / TOKENIZER)
+
+
+def load(folder, dtype=None, **changes):
+    """Returns (encoder, tokenizer or None) of a folder that `save` or run_pretraining wrote, on either backend.
+
+    Args:
+      dtype: float32, mixed_bfloat16 or mixed_float16.
+      changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
+
+    Raises:
+      FileNotFoundError: a part of it is not there.
+      ValueError: config.json names no architecture of tfkor, or the weights are of other sizes.
+    """
+    from tfkor.text import Tokenizer
+
+    folder = Path(folder)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}; expected a folder that tfkor.zoo.save wrote")
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    encoder_class, config_class = architecture(config.pop("architecture", None), folder / CONFIG)
+    encoder = encoder_class(config_class(**{**config, **changes}), dtype=dtype)
+    encoder.load_weights(folder / WEIGHTS)
+    has_tokenizer = (folder / TOKENIZER).is_dir()
+    return encoder, Tokenizer.load(folder / TOKENIZER) if has_tokenizer else None
+
+
+def architecture(name, source="name"):
+    """"Bert" or "bert" -> (Bert, BertConfig).
+
+    Raises:
+      ValueError: tfkor has no such architecture; `source` is named in the message.
+    """
+    from tfkor import models
+
+    found = {known.lower(): known for known in ARCHITECTURES}.get(str(name).lower())
+    if found is None:
+        raise ValueError(f"{source}: the architecture is {name!r}; expected one of {ARCHITECTURES}")
+    return getattr(models, found), getattr(models, found + "Config")
