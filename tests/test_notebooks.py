@@ -23,7 +23,8 @@ SMALL = {
         VOCAB_SIZE=2000,
         SIZE="tiny",
         NUM_HIDDEN_LAYERS=1,
-    )
+    ),
+    "02_pretrain": dict(VOCAB_SIZE=1500, LENGTH=24, STEPS=400, ELECTRA_STEPS=60, EPOCHS=2),
 }
 
 pytestmark = pytest.mark.skipif(not NOTEBOOKS, reason="runs in a checkout: a source distribution has no colab/")
@@ -109,3 +110,23 @@ print(json.dumps({name: globals()[name] for name in names}))
     served = [line.split("  ->  ") for line in found["served"].splitlines()]
     assert [text for text, _ in served] == found["utterances"]
     assert [[word for word in answer.split() if "." in word] for _, answer in served] == found["likeliest"]
+
+
+@pytest.mark.slow
+def test_the_notebook_of_pretraining(execute):
+    notebook = nbformat.read(ROOT / "colab/02_pretrain.ipynb", as_version=nbformat.NO_CONVERT)
+    then = """
+import json
+files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
+pieces = [[piece for piece, _ in answers] for answers in filled]
+names = "unknown_share figures unigram_entropy same pieces electra_figures accuracy files"
+print(json.dumps({name: globals()[name] for name in names.split()}))
+"""
+    found = json.loads(execute(notebook, SMALL["02_pretrain"], then))
+    assert found["unknown_share"] < 0.01
+    assert found["figures"]["held_out_mlm_loss"] < found["unigram_entropy"]  # more than word frequencies
+    assert found["same"] is True
+    assert [len(answers) for answers in found["pieces"]] == [5, 5, 5]
+    assert 0.5 < found["electra_figures"]["held_out_rtd_accuracy"] < 1
+    assert 0 < found["accuracy"] < 1
+    assert {"curves.png", "encoder/config.json", "shards/manifest.json", "bert/log.jsonl"} <= set(found["files"])
