@@ -147,7 +147,7 @@ def test_public_names_resolve():
         tfkor.nonsense  # noqa: B018
 
 
-ROOMS_WITHOUT_TENSORFLOW = ("data", "layers", "models", "tasks", "training")
+ROOMS_WITHOUT_TENSORFLOW = ("data", "layers", "models", "pretraining", "tasks", "training")
 
 
 def imports_of(file):

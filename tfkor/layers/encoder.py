@@ -7,6 +7,7 @@ import numpy as np
 
 from tfkor.layers.embeddings import Embeddings
 from tfkor.layers.inputs import check_ids, outputs_like, three_inputs
+from tfkor.layers.recompute import recomputed
 from tfkor.layers.transformer import TransformerBlock
 
 
@@ -124,13 +125,9 @@ class Encoder(keras.Model):
         if not self.remat:
             return block(x, mask, training=training)
         seeds = block.draw_seeds() if training else None  # out here, so that both computations drop the same values
-
-        def run(x):
-            x, probabilities = block(x, mask, seeds=seeds, training=training)
-            return (x, probabilities) if self.output_attentions else x  # an output that nobody wants would be kept
-
-        outputs = keras.remat(run)(x)
-        return outputs if self.output_attentions else (outputs, None)
+        if not self.output_attentions:
+            return recomputed(block, x, mask, seeds, training), None
+        return keras.remat(lambda x: block(x, mask, seeds=seeds, training=training))(x)
 
     def compute_output_spec(self, inputs, training=False):
         """Shapes of the outputs for symbolic inputs, so that JAX needn't trace two unknown dimensions."""

@@ -150,15 +150,14 @@ def data_parallel():
 
 
 def model_parallel(model_axis):
-    """Dense kernels and embeddings are cut over `model_axis` devices, the batch over the others."""
+    """The kernels of the blocks are cut over `model_axis` devices (Shoeybi et al. 2019), the batch over the others."""
     devices = keras.distribution.list_devices()
     if len(devices) % model_axis:
         raise ValueError(f"{len(devices)} devices; expected a multiple of the model axis, {model_axis}")
     mesh = keras.distribution.DeviceMesh((len(devices) // model_axis, model_axis), ["batch", "model"], devices)
     layout = keras.distribution.LayoutMap(mesh)
     layout[r".*(query|key_value|intermediate_dense).*kernel"] = (None, "model")
-    layout[r".*attention.*output_dense.*kernel"] = ("model", None)
-    layout[r".*block.*/output_dense/kernel"] = ("model", None)
+    layout[r".*output_dense.*kernel"] = ("model", None)  # of attention and of the feed-forward
     distribution = keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
     return Devices(distribution=distribution, replicas=len(devices) // model_axis, chief=process_number() == 0)

@@ -1,0 +1,138 @@
+"""plan_memory against the models' weights, the compiler's buffers, and figures that the compiler gave for BERT-base."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig
+from tfkor.layers import MaskedLmHead
+from tfkor.training.memory_plan import GIB, PUBLISHED_BATCHES, largest_batch, plan_memory
+
+# python benchmarks/memory_plan.py: (length, batch size) -> bytes that XLA plans for a step, float32, AdamW, clipping
+BASE = {
+    (64, 64): 5_699_804_992,
+    (128, 32): 6_248_551_744,
+    (256, 16): 7_360_090_176,
+    (320, 14): 8_519_158_320,
+    (384, 12): 9_375_602_720,
+    (512, 6): 7_325_067_120,
+}
+BASE_REMAT = {
+    (64, 512): 7_118_410_600,
+    (128, 256): 7_538_394_984,
+    (256, 128): 8_311_412_072,
+    (320, 112): 9_541_006_760,
+    (384, 96): 10_114_001_384,
+    (512, 48): 7_710_615_272,
+}
+
+COMPILE = """
+import json
+from tfkor import Bert, BertConfig, TextClassifier
+from tfkor.pretraining import MaskedLanguageModel
+from tfkor.training import TrainStep, build_optimizer
+from tfkor.training.memory_plan import compiled_memory, plan_memory
+
+config = BertConfig.of("mini", vocab_size=8000, num_hidden_layers=3)
+rows, length, predictions = 16, 128, 20
+ids = {name: ((rows, length), "int32") for name in ("input_word_ids", "input_mask", "segment_ids")}
+labels = ids | {"labels": ((rows,), "int32"), "sample_weight": ((rows,), "float32")}
+masked = {"masked_lm_positions": "int32", "masked_lm_ids": "int32", "masked_lm_weights": "float32"}
+masked = ids | {name: ((rows, predictions), dtype) for name, dtype in masked.items()}
+
+def compare(model, loss, batch, **options):
+    step = TrainStep(model, build_optimizer(1e-4, 100), loss, variables=model_variables(model))
+    print(json.dumps([compiled_memory(step, batch), plan_memory(config, rows, length, **options).total]))
+
+def model_variables(model):
+    idle = {id(v) for v in model.idle_variables()} if hasattr(model, "idle_variables") else ()
+    return [v for v in model.trainable_variables if id(v) not in idle]
+
+for remat in (False, True):
+    encoder = Bert(config)
+    encoder.remat = remat
+    classifier = TextClassifier(encoder, num_classes=2)
+    compare(classifier.model, classifier.loss, labels, remat=remat)
+pretraining = MaskedLanguageModel(Bert(config))
+compare(pretraining, pretraining.objective, masked, predictions=predictions)
+"""
+
+
+@pytest.mark.slow
+def test_the_plan_is_near_what_the_compiler_plans():
+    pytest.importorskip("jax", reason="JAX is not installed: pip install '.[jax]'")
+    scheduler = "--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": scheduler}
+    done = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 3
+    for compiled, planned in found:
+        assert planned == pytest.approx(compiled, rel=0.15), found
+
+
+@pytest.mark.parametrize("remat, measured", [(False, BASE), (True, BASE_REMAT)])
+def test_the_plan_of_base_is_within_15_percent_at_all_published_lengths(remat, measured):
+    assert [length for length, _ in measured] == list(PUBLISHED_BATCHES)
+    for (length, batch_size), compiled in measured.items():
+        plan = plan_memory(BertConfig.of("base"), batch_size, length, remat=remat)
+        assert plan.total == pytest.approx(compiled, rel=0.15), (length, plan)
+
+
+def test_base_trains_with_eight_times_the_published_batches_when_blocks_are_recomputed():
+    for length, published in PUBLISHED_BATCHES.items():
+        assert largest_batch(BertConfig.of("base"), length, 11.5 * GIB, remat=True) >= 8 * published
+
+
+@pytest.mark.parametrize(
+    "encoder, config",
+    [
+        (Bert, BertConfig.of("tiny", vocab_size=100)),
+        (Albert, AlbertConfig.of("tiny", vocab_size=100, embedding_size=32, num_hidden_groups=2)),
+        (Roberta, RobertaConfig.of("tiny", vocab_size=100)),
+        (Electra, ElectraConfig.of("tiny", vocab_size=100, embedding_size=64)),
+    ],
+)
+def test_weights_are_those_of_the_models(encoder, config):
+    model = encoder(config)
+    plan = plan_memory(config, 1, 8, num_classes=3)
+    head = 3 * (config.hidden_size + 1)
+    assert plan.weights == 4 * (model.count_params() + head)
+    assert plan.optimizer == 2 * plan.weights
+    trained = model.count_params() - model.pooler.count_params() + MaskedLmHead.of(model).count_params()
+    assert plan_memory(config, 1, 8, predictions=2).weights == 4 * trained
+    assert plan_memory(config, 1, 8, optimizer="sgd").optimizer == 0
+
+
+def test_the_largest_batch_is_the_largest():
+    config = BertConfig.of("mini")
+    for options in ({}, {"remat": True}, {"predictions": 20, "optimizer": "lamb", "precision": "mixed_bfloat16"}):
+        batch_size = largest_batch(config, 128, 2 * GIB, **options)
+        assert plan_memory(config, batch_size, 128, **options).total <= 2 * GIB
+        assert plan_memory(config, batch_size + 1, 128, **options).total > 2 * GIB
+    assert largest_batch(BertConfig.of("large"), 128, GIB) == 0
+
+
+def test_wrong_arguments_are_named():
+    config = BertConfig.of("tiny")
+    for options in ({"optimizer": "adam"}, {"precision": "bfloat16"}, {"length": 513}):
+        name, value = next(iter(options.items()))
+        with pytest.raises(ValueError, match=f"{name} is '?{value}'?; expected"):
+            plan_memory(config, 1, **{"length": 8, **options})
+
+
+def test_the_program_prints_the_published_table_beside_its_own():
+    command = [sys.executable, "-m", "tfkor.scripts.plan_memory", "--batch_size=32", "--length=64"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    table = figures["largest_batches"]
+    assert {int(length): row["google-research/bert"] for length, row in table.items()} == PUBLISHED_BATCHES
+    assert all(row["float32"] < row["float32, remat"] for row in table.values())
+    for parts in figures["parts"].values():
+        names = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
+        assert parts["batch_size"] == 32 and sum(parts[name] for name in names) == parts["total"]
+    assert "| 512 | 6 |" in done.stdout and "estimate" in done.stdout

@@ -1,0 +1,112 @@
+"""What training an encoder takes of a device's memory, and the largest batch that fits; nothing is run or allocated.
+
+  python -m tfkor.scripts.plan_memory                                  BERT-base in float32, 12 GiB, as a classifier
+  python -m tfkor.scripts.plan_memory --task=mlm --model=roberta --size=large --length=512 --device_gib=80
+  python -m tfkor.scripts.plan_memory --batch_size=32 --remat=true     the parts of that batch, tensor by tensor
+
+The table of the largest batches by length has google-research/bert's beside it, which are for fine-tuning BERT-base
+with Adam in float32 on a GPU of 12 GB. The plan is that of the JAX backend: in float32 within 15% of what XLA plans for
+a CPU (benchmarks/memory_plan.py); bfloat16 is an estimate, as no accelerator's allocator has confirmed it yet. The last
+line printed is one JSON object.
+"""
+
+from absl import app, flags
+
+from tfkor.scripts import run_program
+from tfkor.training.memory_plan import (
+    GIB,
+    OPTIMIZERS,
+    PARTS,
+    PRECISIONS,
+    PUBLISHED_BATCHES,
+    largest_batch,
+    memory_moments,
+)
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    flags.DEFINE_enum("model", "bert", ["bert", "albert", "roberta", "electra"], "Architecture.")
+    flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
+    flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
+    flags.DEFINE_enum("task", "classifier", ["classifier", "mlm"], "Fine-tuning on the first token, or pretraining.")
+    flags.DEFINE_integer("num_classes", 2, "Of the classifier.", lower_bound=1)
+    flags.DEFINE_integer("max_predictions", None, "Masked positions of a row; by default 15% of it.", lower_bound=1)
+    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer.")
+    flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "For the parts; the table has both.")
+    flags.DEFINE_enum("remat", "both", ["true", "false", "both"], "Recomputation of blocks; the table has both.")
+    flags.DEFINE_integer("length", 128, "Ids of a row.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", None, "For the parts; by default the largest that fits.", lower_bound=1)
+    flags.DEFINE_float("device_gib", 12.0, "Memory of the device, 2**30 bytes.", lower_bound=0)
+    flags.DEFINE_float("reserved_gib", 0.5, "What the driver and the libraries take of it.", lower_bound=0)
+
+
+def options_at(length):
+    predictions = (FLAGS.max_predictions or max(1, round(0.15 * length))) if FLAGS.task == "mlm" else 0
+    return dict(optimizer=FLAGS.optimizer, num_classes=FLAGS.num_classes, predictions=predictions)
+
+
+def label(precision, remat):
+    mark = "" if precision == "float32" else ", estimate"
+    return f"{precision}{mark}{', remat' if remat else ''}"
+
+
+def parts(config, room):
+    """Prints what each part takes at each moment; {label: figures of the moment that needs most}."""
+    figures = {}
+    for remat in (False, True) if FLAGS.remat == "both" else (FLAGS.remat == "true",):
+        options = options_at(FLAGS.length) | dict(precision=FLAGS.precision, remat=remat)
+        largest = largest_batch(config, FLAGS.length, room, **options)
+        batch_size = FLAGS.batch_size or largest
+        plans = memory_moments(config, batch_size, FLAGS.length, **options)
+        plan = max(plans, key=lambda plan: plan.total)
+        fits = "fits" if plan.total <= room else "does not fit"
+        name = label(FLAGS.precision, remat)
+        print(f"\n{name}: length {FLAGS.length}, batch {batch_size} {fits}, {largest} is the largest that does")
+        print(f"\n| GiB at | {' | '.join(PARTS)} | all |\n|---|{'--:|' * (1 + len(PARTS))}")
+        for each in plans:
+            sizes = [getattr(each, part) for part in PARTS] + [each.total]
+            print(f"| {each.moment} | {' | '.join(f'{size / GIB:.2f}' for size in sizes)} |")
+        row = {"batch_size": batch_size, "largest_batch": largest, "moment": plan.moment, "total": plan.total}
+        figures[name] = row | {part: getattr(plan, part) for part in PARTS}
+        if FLAGS.batch_size:
+            print(f"\nat {plan.moment}:")
+            for tensor, size in sorted(plan.tensors.items(), key=lambda item: -item[1]):
+                print(f"{size / GIB:8.3f} {tensor}")
+    return figures
+
+
+def table(config, room):
+    """Prints the largest batches by length; {length: {label: batch}}."""
+    lengths = [length for length in PUBLISHED_BATCHES if length <= config.max_position_embeddings]
+    kinds = [(precision, remat) for precision in PRECISIONS for remat in (False, True)]
+    print(f"\n| length | google-research/bert | {' | '.join(label(*kind) for kind in kinds)} |")
+    print("|--:" * (2 + len(kinds)) + "|")
+    found = {}
+    for length in lengths:
+        published, options = PUBLISHED_BATCHES[length], options_at(length)
+        row = {
+            label(precision, remat): largest_batch(config, length, room, precision=precision, remat=remat, **options)
+            for precision, remat in kinds
+        }
+        found[length] = {"google-research/bert": published} | row
+        cells = [f"{batch:,} ({batch / published:.1f} x)" for batch in row.values()]
+        print(f"| {length} | {published} | {' | '.join(cells)} |")
+    return found
+
+
+def job():
+    from tfkor import zoo
+
+    room = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
+    if room <= 0:
+        raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")
+    config = zoo.architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
+    task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining by masked tokens"
+    print(f"{FLAGS.model}-{FLAGS.size}, {task}, {FLAGS.optimizer}, {FLAGS.device_gib:g} GiB")
+    return {"parts": parts(config, room), "largest_batches": table(config, room)}
+
+
+if __name__ == "__main__":
+    run_program(define_flags, job)

@@ -1,0 +1,232 @@
+"""What a training step holds in the device's memory, tensor by tensor, and the largest batch that fits.
+
+The tensors are those that XLA keeps for the step that TrainStep compiles on JAX (float32 on the CPU, its scheduler set
+to save memory): `compiled_memory` asks the compiler, benchmarks/memory_plan.py compares. A step is longest on memory at
+one of a few moments, and the plan is of the worst of them. Figures for bfloat16 follow from the same list and are
+estimates: no accelerator's allocator has confirmed them yet.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GIB = 2**30
+PRECISIONS = {"float32": 4, "mixed_bfloat16": 2}  # bytes of an activation; weights and gradients are float32
+OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values that are kept for each weight
+FLOAT32, RANDOM_BITS = 4, 8  # bytes; JAX draws 64 bits for a value, and XLA keeps these, not what follows from them
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
+
+# google-research/bert, README: the largest batch for fine-tuning BERT-base with Adam, float32, on a GPU of 12 GB
+PUBLISHED_BATCHES = {64: 64, 128: 32, 256: 16, 320: 14, 384: 12, 512: 6}
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes of each part at a moment of a step; `tensors` is {name: bytes} of all but weights and optimizer."""
+
+    moment: str
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    workspace: int
+    tensors: dict
+
+    @property
+    def total(self):
+        return sum(getattr(self, part) for part in PARTS)
+
+
+def plan_memory(config, batch_size, length, **options):
+    """Returns the MemoryPlan of the moment that needs most; arguments as in `memory_moments`."""
+    return max(memory_moments(config, batch_size, length, **options), key=lambda plan: plan.total)
+
+
+def memory_moments(
+    config,
+    batch_size,
+    length,
+    *,
+    optimizer="adamw",
+    precision="float32",
+    remat=False,
+    predictions=0,
+    num_classes=2,
+):
+    """Returns the MemoryPlans of a training step of an encoder with this config, on batches int [B, S].
+
+    Args:
+      config: a BertConfig, AlbertConfig, RobertaConfig or ElectraConfig.
+      optimizer, precision: names in OPTIMIZERS and PRECISIONS.
+      remat: `encoder.remat`, each block is computed a second time in the backward pass.
+      predictions: P, the masked positions of a row for the MLM head; 0 for a TextClassifier on the pooled output.
+      num_classes: C of the classifier.
+
+    Raises:
+      ValueError: an unknown optimizer or precision, or rows longer than the position table.
+    """
+    for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; expected one of {list(known)}")
+    if not 0 < length <= config.max_position_embeddings:
+        raise ValueError(f"length is {length}; expected 1 to {config.max_position_embeddings}, the config's positions")
+    step = Step(config, batch_size, length, PRECISIONS[precision], remat, predictions, num_classes)
+    count = sum(step.weights.values())
+    state = {"weights": FLOAT32 * count, "optimizer": FLOAT32 * OPTIMIZERS[optimizer] * count}
+    plans = []
+    for moment, parts in step.moments().items():
+        sums = {part: sum(parts.get(part, {}).values()) for part in PARTS} | state
+        tensors = {name: size for tensors in parts.values() for name, size in tensors.items()}
+        plans.append(MemoryPlan(moment, **sums, tensors=tensors))
+    return plans
+
+
+def largest_batch(config, length, device_bytes, **options):
+    """Returns the largest batch whose plan fits into `device_bytes`, 0 if none does; options as in `memory_moments`."""
+
+    def fits(batch_size):
+        return plan_memory(config, batch_size, length, **options).total <= device_bytes
+
+    low, high = 0, 1
+    while fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+class Step:
+    """The tensors of one training step: {part: {name: bytes}} for each moment at which memory may run out."""
+
+    def __init__(self, config, batch_size, length, activation_bytes, remat, predictions, num_classes):
+        self.config, self.remat, self.predictions, self.num_classes = config, remat, predictions, num_classes
+        self.batch_size, self.tokens, self.bytes = batch_size, batch_size * length, activation_bytes
+        self.embedding_size = getattr(config, "embedding_size", config.hidden_size)
+        self.hidden = self.tokens * config.hidden_size  # [B, S, H]
+        self.inner = self.tokens * config.intermediate_size  # [B, S, I]
+        self.scores = self.tokens * config.num_attention_heads * length  # [B, N, S, S]
+        # the last block below a pooler computes one position only, see Encoder.pooled
+        self.whole_blocks = config.num_hidden_layers - (0 if predictions else 1)
+        self.weights = self.count_weights()
+
+    def count_weights(self):
+        """{name: number of weights} of those that are trained."""
+        config = self.config
+        V, E, H, I = config.vocab_size, self.embedding_size, config.hidden_size, config.intermediate_size  # noqa: E741
+        albert, electra = hasattr(config, "num_hidden_groups"), type(config).__name__ == "ElectraConfig"
+        blocks = config.num_hidden_groups if albert else config.num_hidden_layers
+        block = 4 * (H * H + H) + H * I + I + I * H + H + 4 * H
+        return {
+            "word embeddings": V * E,
+            "other embeddings": (config.max_position_embeddings + config.type_vocab_size + 2) * E,
+            "projection": E * H + H if albert or E != H else 0,
+            "blocks": blocks * block,
+            "pooler": 0 if electra or self.predictions else H * H + H,
+            "head": H * E + 3 * E + V if self.predictions else (H + 1) * self.num_classes,
+        }
+
+    def moments(self):
+        """{moment: {part: {name: bytes}}}; weights and the optimizer's values are there all the time."""
+        weights = self.weights
+        head = {"gradients of the head": FLOAT32 * (weights["head"] + weights["pooler"])}
+        blocks = {"gradients of the blocks": FLOAT32 * (weights["blocks"] + weights["projection"])}
+        tables = {"gradients of the embeddings": FLOAT32 * (weights["word embeddings"] + weights["other embeddings"])}
+        kept = self.kept()
+        recomputed = self.block(" of the block that is computed again") if self.remat else {}
+        casts = {"weights in bfloat16": self.bytes * sum(weights.values())} if self.bytes < FLOAT32 else {}
+        moments = {
+            "the loss": {"activations": kept | self.pooled_block(), "logits": self.logits(3), "workspace": casts},
+        }
+        if self.whole_blocks:
+            moments[f"the backward pass of block {self.whole_blocks - 1}"] = {
+                "activations": kept,
+                "logits": self.logits(2),
+                "gradients": head,
+                "workspace": recomputed | self.in_flight() | casts,
+            }
+            moments["the end of the backward pass"] = {
+                "activations": self.embeddings(),
+                "logits": self.logits(2),
+                "gradients": head | blocks,
+                "workspace": self.block(" of block 0") | self.in_flight() | casts,
+            }
+        moments["the update"] = {"gradients": head | blocks | tables, "workspace": casts}
+        return moments
+
+    def kept(self):
+        """What the forward pass leaves for the backward pass: all that a block has, or with `remat` its input only."""
+        blocks = self.whole_blocks
+        if self.remat:
+            return self.embeddings() | {f"inputs of {blocks} blocks": blocks * self.bytes * self.hidden}
+        tensors = {f"{name} of {blocks} blocks": blocks * size for name, size in self.block().items()}
+        return self.embeddings() | tensors
+
+    def embeddings(self):
+        values = self.tokens * self.embedding_size  # [B, S, E]
+        tensors = {"sum of embeddings, deviation from its mean": 2 * self.bytes * values}
+        if self.config.hidden_dropout_prob:
+            tensors["random bits of the embeddings' dropout"] = RANDOM_BITS * values
+        if self.weights["projection"]:
+            tensors["embeddings before the projection"] = self.bytes * values
+        return tensors
+
+    def block(self, of=""):
+        """What the backward pass of one block needs of its forward pass."""
+        hidden, inner, scores = (self.bytes * size for size in (self.hidden, self.inner, self.scores))
+        tensors = {
+            "input": hidden,
+            "queries, keys, values": 3 * hidden,
+            "exponentials of the scores": FLOAT32 * self.scores,
+            "probabilities after dropout": scores,
+            "context": hidden,
+            "sum before the first norm, deviation from its mean": 2 * hidden,
+            "output of the first norm": hidden,
+            "intermediate layer, its erf or tanh, its activation": 3 * inner,
+            "sum before the second norm, deviation from its mean": 2 * hidden,
+        }
+        if self.config.attention_probs_dropout_prob:
+            tensors["random bits of the attention's dropout"] = RANDOM_BITS * self.scores
+        if self.config.hidden_dropout_prob:
+            tensors["random bits of two dropouts"] = 2 * RANDOM_BITS * self.hidden
+        return {name + of: size for name, size in tensors.items()}
+
+    def pooled_block(self):
+        """What the last block has of all tokens when it computes one position only."""
+        return {} if self.predictions else {"input, keys and values of the last block": 3 * self.bytes * self.hidden}
+
+    def in_flight(self):
+        """Gradients on their way through a block."""
+        hidden = self.bytes * self.hidden
+        return {
+            "gradient of the intermediate layer, or of the scores": max(self.bytes * self.inner, FLOAT32 * self.scores),
+            "gradients of keys and values, each with room for both": 4 * hidden,
+            "gradients of three hidden states": 3 * hidden,
+        }
+
+    def logits(self, copies):
+        """Logits float32 [B, P, V], or [B, C] of a classifier; their gradient; at the loss, their exponentials.
+
+        The first two stay to the end of the step, where the gradient of the word embeddings is computed from them.
+        """
+        size = self.batch_size * (self.predictions * self.config.vocab_size or self.num_classes)
+        return {f"logits and what has their shape, {copies} times": copies * FLOAT32 * size}
+
+
+def compiled_memory(step, batch):
+    """Returns the bytes that XLA plans for a TrainStep: arguments and temporaries. Nothing is allocated or run.
+
+    On a CPU, JAX needs XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED for it to be the least.
+
+    Args:
+      step: a TrainStep on the JAX backend.
+      batch: {name: (shape, dtype)}, as the step takes them.
+    """
+    import jax
+
+    state = [[jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in step.variables()]
+    shapes = {name: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for name, (shape, dtype) in batch.items()}
+    found = step.step.lower(state, shapes).compile().memory_analysis()
+    outputs = found.output_size_in_bytes - found.alias_size_in_bytes  # the state is updated in place
+    return found.argument_size_in_bytes + outputs + found.temp_size_in_bytes
