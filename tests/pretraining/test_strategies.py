@@ -9,10 +9,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_corpus import write_shards
 
 SCRIPT = Path(__file__).with_name("strategy_run.py")
 
@@ -69,6 +71,41 @@ def test_multi_worker_as_two_processes(shards, one_device):
     assert [run["chief"] for run in runs] == [True, False]
     for run in runs:
         assert_equal(run, one_device, 2)
+
+
+def start_workers(folder, steps):
+    """run_pretraining in two processes; what they say goes to the files 0 and 1."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    flags = "--strategy=multi_worker --size=tiny --max_positions=32 --length=24 --batch_size=8 --save_every=5"
+    command = [sys.executable, "-m", "tfkor.scripts.run_pretraining", *flags.split(), f"--steps={steps}"]
+    command += [f"--shards={folder / 'shards'}", f"--model_dir={folder / 'run'}", "--held_out=0"]
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    workers = []
+    for i in range(2):
+        environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
+        with open(folder / str(i), "w") as log:
+            workers.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+    return workers
+
+
+@pytest.mark.slow
+def test_when_a_worker_dies_the_other_names_it_and_ends_and_all_can_go_on(tmp_path):
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards")
+    workers = start_workers(tmp_path, steps=100_000)
+    end = time.monotonic() + 300
+    while not list((tmp_path / "run/checkpoints").glob("step-*")):
+        assert time.monotonic() < end and workers[0].poll() is None, (tmp_path / "0").read_text()[-2000:]
+        time.sleep(0.1)
+    workers[1].kill()
+    assert workers[0].wait(60) == 1
+    last = (tmp_path / "0").read_text().splitlines()[-1]
+    assert last.startswith("error: lost /job:worker/replica:0/task:1, so this worker ends too. Start all again")
+    (plan,) = tmp_path.glob("run/plan.json")
+    step = max(int(path.name[5:]) for path in (tmp_path / "run/checkpoints").glob("step-*"))
+    plan.write_text(json.dumps({"steps": step + 5, "asked": {"steps": step + 5, "hours": None}}))
+    assert [worker.wait(300) for worker in start_workers(tmp_path, steps=step + 5)] == [0, 0]
+    assert json.loads((tmp_path / "0").read_text().splitlines()[-1])["steps"] == step + 5
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_lamb_is_the_papers_and_leaves_biases_alone():
     for gradient in gradients:
         adam.apply([keras.ops.convert_to_tensor(gradient[0])], [plain])
     found, expected = (keras.ops.convert_to_numpy(v) for v in (bias, plain))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # Keras adds epsilon before it corrects the moments
     assert Lamb.from_config(optimizer.get_config()).decay == 0.5
 
 

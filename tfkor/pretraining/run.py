@@ -198,7 +198,6 @@ class Pretraining:
         """The figures of `health` on held-out batches, always the same ones, with `held_out_` before their names."""
         if phase.held_out is None:
             return {}
-        start = time.monotonic()
         self.step_fn.sync()
         phase.held_out.state = {"epoch": 0, "group": 0, "batch": 0}
         batches = list(itertools.islice(phase.held_out, self.evaluation_batches))
@@ -209,7 +208,6 @@ class Pretraining:
                 file.write(json.dumps({"step": self.step, **figures}, ensure_ascii=False) + "\n")
             if self.on_evaluation:
                 self.on_evaluation(self.step, figures, batches[0])
-        self.seconds += time.monotonic() - start
         return figures
 
     # === The plan ===

@@ -7,6 +7,7 @@ to 1 (tfkor.pretraining) then has the loss, and gives the update, that one devic
 import contextlib
 import json
 import os
+import re
 
 import keras
 import numpy as np
@@ -118,9 +119,23 @@ def distributed_function(strategy, step, jit_compile):
             replicas, number = context.num_replicas_in_sync, context.replica_id_in_sync_group
             return {name: part_of(value, number, replicas) for name, value in batch.items()}
 
-        return run(strategy.experimental_distribute_values_from_function(part))
+        try:
+            return run(strategy.experimental_distribute_values_from_function(part))
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+            raise worker_lost(error) from error
 
     return call
+
+
+def worker_lost(error):
+    """The error to raise for one of TensorFlow's collectives, which says in many lines that a worker is gone."""
+    workers = sorted(set(re.findall(r"/job:worker/replica:\d+/task:\d+", str(error))))
+    own = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {}).get("index")
+    gone = [worker for worker in workers if not worker.endswith(f"task:{own}")]
+    return ConnectionError(
+        f"lost {', '.join(gone) or 'a worker'}, so this worker ends too. Start all again with the same command: they "
+        "go on from the newest checkpoint"
+    )
 
 
 def part_of(value, number, parts):
