@@ -6,6 +6,7 @@ from pathlib import Path
 from tfkor.files import new_folder, write_json
 
 ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
+NAMES = tuple(name.lower() for name in ARCHITECTURES)  # as programs take them
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "encoder.weights.h5", "tokenizer"
 
 
@@ -51,7 +52,7 @@ def architecture(name, source="name"):
     """
     from tfkor import models
 
-    found = {known.lower(): known for known in ARCHITECTURES}.get(str(name).lower())
+    found = dict(zip(NAMES, ARCHITECTURES, strict=True)).get(str(name).lower())
     if found is None:
         raise ValueError(f"{source}: the architecture is {name!r}; expected one of {ARCHITECTURES}")
     return getattr(models, found), getattr(models, found + "Config")

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import threading
 
 import keras
 import numpy as np
 import pytest
 
+from tfkor.files import write_json
 from tfkor.pretraining import Phase, Pretraining, PretrainingBatches, Recipe, Stopped
 from tfkor.training import AdamW, Checkpoints
 
@@ -112,6 +114,14 @@ def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path,
     assert again.train()["steps"] == 7
     with pytest.raises(ValueError, match=r"plan\.json: the run was begun with .*found .*Name a new folder"):
         make_run(tmp_path, shards, make_model(), steps=99).train()
+
+
+def test_workers_take_the_number_of_steps_that_the_chief_fitted(tmp_path, shards, make_model):
+    run = make_run(tmp_path, shards, make_model(), steps=None, hours=0.001, chief=False)
+    chief = threading.Timer(1.0, write_json, (tmp_path / "plan.json", {"steps": 7}))
+    run.seconds_a_step = lambda phase: chief.start() or 0.01  # would be 360 steps
+    run.make_plan()
+    assert run.steps == 7
 
 
 def test_a_damaged_checkpoint_is_skipped_or_stops_by_choice(tmp_path, shards, make_model):

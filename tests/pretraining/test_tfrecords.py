@@ -1,6 +1,7 @@
 """TFRecords of other tools are trained on as tfkor's own shards are."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -51,6 +52,8 @@ def test_a_run_trains_on_them(records, shards, make_model, tmp_path, kind):
     run = Pretraining(tmp_path, make_model(kind), AdamW(1e-3), phases, learning_rate=1e-2, steps=60, log_every=20)
     run.train()
     assert run.step == 60
+    losses = [json.loads(line)["mlm_loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0]
 
 
 def test_another_vocabulary_is_an_error(records, shards):

@@ -3,14 +3,13 @@
 import glob
 import gzip
 import hashlib
-import json
 import os
 import re
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from tfkor.data.text_data import DataError, shorten
+from tfkor.data.text_data import DataError, json_object, shorten
 
 TEXT, JSONL = (".txt",), (".jsonl", ".ndjson")
 CHUNK = 1 << 20
@@ -216,12 +215,7 @@ def _json_texts(part, column):
         if not line.strip():
             continue
         place = f"{part.path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f'{place}: not JSON ({error}); expected an object, such as {{"text": ...}}') from None
-        if not isinstance(row, dict):
-            raise DataError(f'{place}: found {shorten(row)}, expected an object, such as {{"text": ...}}')
+        row = json_object(line, place)
         if column not in row:
             raise DataError(f"{place}: no key {column!r}; there are {', '.join(map(shorten, row))}; set text_column")
         if not isinstance(row[column], str):

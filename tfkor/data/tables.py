@@ -1,12 +1,11 @@
 """Files -> TextData: TSV, CSV, JSON lines and plain text, each also gzipped, with errors that name the line."""
 
 import gzip
-import json
 import os
 import re
 import zlib
 
-from tfkor.data.text_data import DataError, TextData, check_label_type, parse_label, shorten
+from tfkor.data.text_data import DataError, TextData, check_label_type, json_object, parse_label, shorten
 
 FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "txt"}
 
@@ -230,12 +229,7 @@ def _json_rows(path, text, columns):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f'{place}: not JSON ({error}); expected an object, such as {{"text": ...}}') from None
-        if not isinstance(row, dict):
-            raise DataError(f'{place}: found {shorten(row)}, expected an object, such as {{"text": ...}}')
+        row = json_object(line, place)
         for argument, column in columns.items():
             if column not in row:
                 raise DataError(f"{place}: no key {column!r}; there are {', '.join(map(shorten, row))}; set {argument}")

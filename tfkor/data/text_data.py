@@ -1,6 +1,7 @@
 """Texts with their labels in memory, where each came from, and the checks that training needs."""
 
 import difflib
+import json
 import math
 from dataclasses import dataclass
 
@@ -217,6 +218,17 @@ def _strings(column, what):
                 f"row {row} of {what} is {shorten(value)} ({type(value).__name__}); expected a str: drop empty cells"
             )
     return [str(value) for value in values]
+
+
+def json_object(line, place):
+    """The dict that a line of JSON holds; `place` names it in errors."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{place}: not JSON ({error}); expected an object, such as {{"text": ...}}') from None
+    if not isinstance(row, dict):
+        raise DataError(f'{place}: found {shorten(row)}, expected an object, such as {{"text": ...}}')
+    return row
 
 
 def shorten(value, width=60):

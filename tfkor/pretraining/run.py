@@ -57,7 +57,6 @@ class Pretraining:
       log_every, evaluate_every, save_every: in steps; 0 evaluates or saves at the end only.
       evaluation_batches: how many held-out batches an evaluation takes.
       on_evaluation: called with (step, figures, a held-out batch) for samples of predictions.
-      on_save: called after each checkpoint.
       keep, on_damage: see Checkpoints.
       tensorboard: a folder, or None.
       peak_flops: what the device can do per second, for the log's MFU; None leaves it out.
@@ -87,7 +86,6 @@ class Pretraining:
         save_every=500,
         evaluation_batches=8,
         on_evaluation=None,
-        on_save=None,
         keep=3,
         on_damage="skip",
         tensorboard=None,
@@ -101,7 +99,7 @@ class Pretraining:
         self.folder, self.model, self.optimizer, self.phases = Path(folder), model, optimizer, phases
         self.learning_rate, self.steps, self.hours, self.warmup, self.power = learning_rate, steps, hours, warmup, power
         self.log_every, self.evaluate_every, self.save_every = log_every, evaluate_every, save_every
-        self.evaluation_batches, self.on_evaluation, self.on_save = evaluation_batches, on_evaluation, on_save
+        self.evaluation_batches, self.on_evaluation = evaluation_batches, on_evaluation
         self.tensorboard, self.peak_flops, self.chief = tensorboard, peak_flops, chief
         self.checkpoints = Checkpoints(self.folder / "checkpoints", keep, on_damage)
         idle = {id(variable) for variable in model.idle_variables()}
@@ -118,6 +116,7 @@ class Pretraining:
         self.health = InferenceStep(model, model.health)
         self.alarms = Alarms(phases[0].batches.tokenizer.vocab_size)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.data = [phase.batches.state for phase in phases]  # where each goes on; batches are drawn ahead of that
         self.asked_to_stop = None
 
     # === The run ===
@@ -136,14 +135,15 @@ class Pretraining:
         schedule = WarmupDecay(self.learning_rate, int(self.warmup * self.steps), self.steps, self.power)
         log = scalar_log(self.tensorboard if self.chief else None)
         with self.stop_signals():
-            for phase, end in zip(self.phases, self.phase_ends(), strict=True):
+            for number, end in enumerate(self.phase_ends()):
                 if self.step < end:
-                    self.train_phase(phase, end, schedule, log)
+                    self.train_phase(number, end, schedule, log)
         figures = self.evaluate(self.phases[-1])
         self.save()
         return {"steps": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **figures}
 
-    def train_phase(self, phase, end, schedule, log):
+    def train_phase(self, number, end, schedule, log):
+        phase = self.phases[number]
         batches, recipe = phase.batches, phase.batches.recipe
         flops = training_flops(self.model, batches.batch_size, recipe.length, recipe.predictions)
         drawn = Prefetch(batches)
@@ -164,7 +164,7 @@ class Pretraining:
                 if self.step % self.log_every == 0 or self.step == end:
                     self.write_log(batch, figures, losses, rate, since, flops, log)
                     losses, since = losses[-1:], Window()
-                phase.batches.resume = state
+                self.data[number] = state
                 if self.evaluate_every and self.step % self.evaluate_every == 0 and self.step < self.steps:
                     self.evaluate(phase)
                 due = self.save_every and self.step % self.save_every == 0 and self.step < self.steps
@@ -235,6 +235,10 @@ class Pretraining:
             self.steps = max(len(self.phases), int(self.hours * 3600 / mean))
         if self.chief:
             write_json(path, {"steps": self.steps, "asked": asked, "seconds_a_step": timed})
+        elif timed:  # each worker has timed something else
+            while not path.is_file():
+                time.sleep(0.1)
+            self.steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
 
     def seconds_a_step(self, phase, steps=8):
         """Times training steps, and leaves weights, optimizer and data as they were."""
@@ -283,11 +287,8 @@ class Pretraining:
         arrays = self.arrays()
         if not self.chief:
             return
-        data = [getattr(phase.batches, "resume", phase.batches.state) for phase in self.phases]
-        state = {"data": data, "tokens": self.tokens, "seconds": self.seconds}
+        state = {"data": self.data, "tokens": self.tokens, "seconds": self.seconds}
         self.checkpoints.save(self.step, arrays, state)
-        if self.on_save:
-            self.on_save()
 
     def restore(self):
         """Goes on from the newest whole checkpoint, if there is one; forgets what the log says of later steps."""
@@ -296,8 +297,9 @@ class Pretraining:
             self.step, arrays, state = found
             self.assign(arrays, self.checkpoints.path(self.step))
             self.tokens, self.seconds = state["tokens"], state["seconds"]
-            for phase, data in zip(self.phases, state["data"], strict=True):
-                phase.batches.state = phase.batches.resume = data
+            self.data = state["data"]
+            for phase, data in zip(self.phases, self.data, strict=True):
+                phase.batches.state = data
         if self.chief and (path := self.folder / LOG).is_file():
             lines = [line for line in path.read_text(encoding="utf-8").splitlines() if is_before(line, self.step)]
             with new_file(path) as temporary:

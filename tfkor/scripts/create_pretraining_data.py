@@ -113,7 +113,7 @@ def write_examples():
 
 
 def examples_of(batches, group):
-    """The examples of one shard, --dupe_factor times, as `write_tfrecords` takes them."""
+    """The examples of --dupe_factor epochs from one shard each, as `write_tfrecords` takes them."""
     for epoch in range(FLAGS.dupe_factor):
         rows = batches.load(epoch, group)
         for first in range(0, len(rows), EXAMPLES):

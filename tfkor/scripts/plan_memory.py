@@ -12,6 +12,7 @@ line printed is one JSON object.
 
 from absl import app, flags
 
+from tfkor import zoo
 from tfkor.scripts import run_program
 from tfkor.training.memory_plan import (
     GIB,
@@ -27,7 +28,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_enum("model", "bert", ["bert", "albert", "roberta", "electra"], "Architecture.")
+    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture.")
     flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
     flags.DEFINE_enum("task", "classifier", ["classifier", "mlm"], "Fine-tuning on the first token, or pretraining.")
@@ -97,8 +98,6 @@ def table(config, room):
 
 
 def job():
-    from tfkor import zoo
-
     room = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
     if room <= 0:
         raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tfkor import zoo
 from tfkor.data import TextData, load_dataset, read_table
 from tfkor.files import new_file, write_json
 from tfkor.scripts import run_program, say
@@ -28,7 +29,6 @@ from tfkor.scripts import run_program, say
 FLAGS = flags.FLAGS
 
 MODES = ("train", "evaluate", "predict")
-MODELS = ("bert", "albert", "roberta", "electra")
 ACTIVATIONS = {"class": "softmax", "multi_label": "sigmoid", "regression": "linear"}
 
 
@@ -60,7 +60,7 @@ def define_flags():
     )
     flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.")
     flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
-    flags.DEFINE_enum("model", "bert", MODELS, "Architecture of an encoder with random weights.")
+    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
     flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("num_hidden_layers", None, "Layers of the encoder, if not those of the size.")
     flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.")
@@ -145,7 +145,6 @@ def build_classifier(train):
 
 def pretrained_encoder():
     """(encoder, tokenizer) of --init_checkpoint."""
-    from tfkor import zoo
     from tfkor.text import Tokenizer
 
     folder = Path(FLAGS.init_checkpoint)
@@ -160,7 +159,6 @@ def pretrained_encoder():
 
 def new_encoder(train):
     """(encoder, tokenizer) of the flags, with random weights; the tokenizer is trained here unless one is named."""
-    from tfkor import zoo
     from tfkor.text import Tokenizer, train_wordpiece
 
     if FLAGS.tokenizer_dir:

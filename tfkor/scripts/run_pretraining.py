@@ -3,7 +3,7 @@
   python -m tfkor.scripts.run_pretraining --shards=runs/shards --model=electra --size=small --steps=100000 \\
       --batch_size=128 --learning_rate=5e-4 --precision=mixed_bfloat16 --model_dir=runs/electra
   python -m tfkor.scripts.run_pretraining --recipe=electra_hour --shards=runs/shards --model_dir=runs/electra
-  KERAS_BACKEND=jax python -m tfkor.scripts.run_pretraining ...     on the JAX backend, the faster one on GPUs
+  KERAS_BACKEND=jax python -m tfkor.scripts.run_pretraining ...     on the JAX backend
 
 The same command goes on with a run that ended, in whatever way. --model_dir then holds encoder/ with its tokenizer, for
 run_classifier --init_checkpoint, generator/ for ELECTRA, log.jsonl and checkpoints/. The last line printed is one JSON
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tfkor import zoo
 from tfkor.scripts import run_program, say
 
 FLAGS = flags.FLAGS
 
-MODELS = ("bert", "albert", "roberta", "electra")
 OBJECTIVES = {"bert": "mlm,nsp", "albert": "mlm,sop", "roberta": "mlm", "electra": "rtd"}
 SCHEDULES = ("linear", "triangular", "poly")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -33,7 +33,7 @@ def define_flags():
     flags.DEFINE_string("model_dir", None, "Folder of the run; the same command goes on with what is in it.")
     flags.DEFINE_string("init_checkpoint", None, "Folder of another run, or of an encoder, to start from.")
     # Model
-    flags.DEFINE_enum("model", "bert", MODELS, "Architecture.")
+    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture.")
     flags.DEFINE_string("size", "small", "Size of the encoder: tiny, mini, small, base, large ...")
     flags.DEFINE_float("generator_size", None, "ELECTRA: the generator's share of the width; by default the paper's.")
     flags.DEFINE_integer("max_positions", 512, "Ids that a row of the encoder may have.")
@@ -67,7 +67,7 @@ def define_flags():
     flags.DEFINE_integer("accumulation", 1, "A batch is worked through in so many parts: less memory.")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder; weights are float32.")
     flags.DEFINE_enum("jit_compile", "auto", ("auto", "true", "false"), "XLA on TensorFlow; auto: on GPU and TPU.")
-    flags.DEFINE_bool("remat", False, "Recompute each layer in the backward pass: much less memory, a third slower.")
+    flags.DEFINE_bool("remat", False, "Recompute each layer in the backward pass: less memory, slower.")
     flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker, tpu; on JAX data_parallel, model_parallel.")
     flags.DEFINE_integer("model_axis", 2, "For model_parallel: devices that a layer is cut over.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same run.")
@@ -129,7 +129,6 @@ def masking_units():
 
 def make_model(objectives, tokenizer, start):
     """The objective with its encoders; `start`: {name: folder} of encoders to take weights from."""
-    from tfkor import zoo
     from tfkor.pretraining import MaskedLanguageModel, ReplacedTokenDetection
 
     encoder_class, config_class = zoo.architecture(FLAGS.model)
@@ -211,7 +210,6 @@ def job():
     objectives = check_flags()
     import keras
 
-    from tfkor import zoo
     from tfkor.data import ShardFolder
     from tfkor.pretraining import Pretraining, show_predictions
     from tfkor.text import Tokenizer

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from tfkor.training.optimizers import dense_gradients
+from tfkor.training.strategies import distributed_function, sharded
 
 LEARNING_RATE = "learning_rate"  # beside the arrays of a batch, on its way into the compiled step
 
@@ -81,8 +82,6 @@ class TrainStep:
         if self.state is None:
             # copies: the step gives its buffers away, and the variables keep theirs until sync()
             self.state = [[keras.ops.copy(v.value) for v in group] for group in self.variables()]
-        from tfkor.training.strategies import sharded
-
         metrics, self.state = self.step(self.state, sharded(batch))
         return metrics
 
@@ -162,8 +161,6 @@ class TrainStep:
 
         if self.strategy is None:
             return tensorflow_function(step, jit_compile, self.static_shapes)
-        from tfkor.training.strategies import distributed_function
-
         return distributed_function(self.strategy, step, jit_compile)
 
     def jax_step(self):

@@ -25,8 +25,8 @@ class Devices:
       chief: whether this process writes logs and checkpoints.
     """
 
-    def __init__(self, strategy=None, distribution=None, replicas=1, chief=True):
-        self.strategy, self.distribution, self.replicas, self.chief = strategy, distribution, replicas, chief
+    def __init__(self, strategy=None, replicas=1, chief=True):
+        self.strategy, self.replicas, self.chief = strategy, replicas, chief
 
     @contextlib.contextmanager
     def scope(self):
@@ -161,7 +161,7 @@ def part_of(value, number, parts):
 def data_parallel():
     distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
-    return Devices(distribution=distribution, replicas=device_count(), chief=process_number() == 0)
+    return Devices(replicas=len(keras.distribution.list_devices()), chief=is_first_process())
 
 
 def model_parallel(model_axis):
@@ -175,17 +175,13 @@ def model_parallel(model_axis):
     layout[r".*output_dense.*kernel"] = ("model", None)  # of attention and of the feed-forward
     distribution = keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
-    return Devices(distribution=distribution, replicas=len(devices) // model_axis, chief=process_number() == 0)
+    return Devices(replicas=len(devices) // model_axis, chief=is_first_process())
 
 
-def device_count():
-    return len(keras.distribution.list_devices())
-
-
-def process_number():
+def is_first_process():
     import jax
 
-    return jax.process_index()
+    return jax.process_index() == 0
 
 
 def sharded(batch):
