@@ -45,7 +45,7 @@ def load(folder, dtype=None, **changes):
 
 
 def architecture(name, source="name"):
-    """"Bert" or "bert" -> (Bert, BertConfig).
+    """ "Bert" or "bert" -> (Bert, BertConfig).
 
     Raises:
       ValueError: tfkor has no such architecture; `source` is named in the message.

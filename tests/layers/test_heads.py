@@ -7,7 +7,6 @@ from keras import ops
 
 from tfkor import Bert, BertConfig
 from tfkor.layers import DiscriminatorHead, Dropout, MaskedLmHead, PairHead, gather_positions
-from tfkor.layers.dropout import DrawnSeed
 
 X = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
 TABLE = np.random.default_rng(1).normal(size=(11, 6)).astype("float32")
@@ -70,8 +69,3 @@ def test_dropout_of_nothing_draws_nothing():
     dropout = Dropout(0.0)
     assert dropout.draw_seed() is None and not dropout.variables
     np.testing.assert_array_equal(dropout(X, training=True), X)
-
-
-def test_a_drawn_seed_serves_all_that_keras_draws():
-    seed = keras.random.SeedGenerator(3).next()
-    np.testing.assert_array_equal(keras.random.normal((4,), seed=DrawnSeed(seed)), keras.random.normal((4,), seed=3))

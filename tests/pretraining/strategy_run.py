@@ -1,6 +1,6 @@
 """Trains 50 steps with a strategy on virtual devices and prints the losses as JSON; each case is a process of its own.
 
-  python strategy_run.py SHARDS STRATEGY DEVICES [WORKER PORT PORT]     KERAS_BACKEND says which backend
+python strategy_run.py SHARDS STRATEGY DEVICES [WORKER PORT PORT]     KERAS_BACKEND says which backend
 """
 
 import json

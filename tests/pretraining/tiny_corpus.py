@@ -31,9 +31,7 @@ def make_shard(tokenizer, documents, seed, least=3, most=12):
                     starts.append(False)
             sentence_splits.append(len(tokens))
         document_splits.append(len(sentence_splits) - 1)
-    return Shard(
-        np.array(tokens, np.int32), np.array(starts), np.array(sentence_splits), np.array(document_splits)
-    )
+    return Shard(np.array(tokens, np.int32), np.array(starts), np.array(sentence_splits), np.array(document_splits))
 
 
 def write_shards(folder, shards=3, documents=40):

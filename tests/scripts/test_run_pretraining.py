@@ -18,9 +18,7 @@ from tfkor import recipes, zoo
 from tfkor.scripts import run_pretraining
 
 FLAGS = flags.FLAGS
-SMALL = dict(
-    size="tiny", max_positions=64, length=24, batch_size=8, held_out=0.1, log_every=5, evaluate_every=5
-)
+SMALL = dict(size="tiny", max_positions=64, length=24, batch_size=8, held_out=0.1, log_every=5, evaluate_every=5)
 
 
 @pytest.fixture(scope="module", autouse=True)

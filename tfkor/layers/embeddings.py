@@ -5,6 +5,7 @@ from keras import ops
 
 from tfkor.layers.dropout import Dropout
 from tfkor.layers.inputs import check_ids
+from tfkor.layers.norm import LayerNorm
 
 
 class Embeddings(keras.layers.Layer):
@@ -34,7 +35,7 @@ class Embeddings(keras.layers.Layer):
         self.initializer_range = initializer_range
         self.position_offset = position_offset
         self.max_length = max_position_embeddings - position_offset
-        self.norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNorm(layer_norm_eps, dtype=self.dtype_policy, name="norm")
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape=None):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfkor.layers.norm import LayerNorm
 from tfkor.layers.transformer import activation_function
 
 
@@ -27,7 +28,7 @@ class MaskedLmHead(keras.layers.Layer):
         self.vocab_size = vocab_size
         self.activation = activation_function(hidden_act)
         self.dense = dense(embedding_size, initializer_range, "dense", self.dtype_policy)
-        self.norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNorm(layer_norm_eps, dtype=self.dtype_policy, name="norm")
 
     @classmethod
     def of(cls, encoder, name="masked_lm_head"):

@@ -1,17 +1,12 @@
 """The transformer encoder block, layer norm after each half as in BERT (Vaswani et al. 2017, section 3.1)."""
 
-import math
-
 import keras
 from keras import ops
 
 from tfkor.layers.attention import SelfAttention
 from tfkor.layers.dropout import Dropout
-
-
-def gelu(x):
-    """The exact gelu, written out so that it also converts to ONNX (Hendrycks and Gimpel 2016)."""
-    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+from tfkor.layers.gradients import gelu
+from tfkor.layers.norm import LayerNorm
 
 
 def gelu_new(x):
@@ -60,7 +55,7 @@ class TransformerBlock(keras.layers.Layer):
             return keras.layers.Dense(units, kernel_initializer=initializer, dtype=policy, name=name)
 
         def norm(name):
-            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=policy, name=name)
+            return LayerNorm(layer_norm_eps, dtype=policy, name=name)
 
         self.attention = SelfAttention(
             hidden_size, num_attention_heads, attention_dropout, initializer_range, dtype=policy, name="attention"

@@ -114,14 +114,14 @@ class TrainStep:
         others = [variable for variable in self.model.variables if id(variable) not in trained]
         return self.trained, others, self.optimizer.variables
 
-    def clipped(self, gradients, metrics):
-        """Scales the gradients down to `clip_norm`, and adds their norm to the metrics."""
-        if self.clip_norm is None:
-            return gradients, metrics
-        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients))
-        scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
-        gradients = [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
-        return gradients, {**metrics, "gradient_norm": norm}
+    def clipped(self, gradients, scale=1.0):
+        """Returns the gradients, clipped to `clip_norm` and then times `scale`, and their norm as a figure."""
+        figures = {}
+        if self.clip_norm is not None:
+            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients))
+            scale = scale * self.clip_norm / ops.maximum(norm, self.clip_norm)
+            figures = {"gradient_norm": norm}
+        return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients], figures
 
     def tensorflow_step(self, jit_compile):
         import tensorflow as tf
@@ -147,11 +147,16 @@ class TrainStep:
             if replicas > 1:
                 gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
                 metrics = context.all_reduce(tf.distribute.ReduceOp.SUM, metrics)
-            gradients, metrics = self.clipped(gradients, metrics)
-            if replicas > 1:  # Keras adds the gradients of all replicas up, which has been done
-                gradients = [gradient / replicas for gradient in gradients]
+            # Keras adds the gradients of all replicas up, which has been done
+            return {**metrics, **apply(gradients, 1 / replicas)}
+
+        def apply(gradients, scale):
+            gradients, figures = self.clipped(gradients, scale)
             self.optimizer.apply(gradients, self.trained)
-            return metrics
+            return figures
+
+        if self.strategy is None:  # XLA makes one pass over each weight of what are a dozen operations
+            apply = tf.function(apply, jit_compile=True, autograph=False)
 
         def step(batch):
             if LEARNING_RATE in batch:
@@ -204,9 +209,9 @@ class TrainStep:
             if (learning_rate := batch.pop(LEARNING_RATE, None)) is not None:
                 optimizer_values = [learning_rate if is_rate else v for is_rate, v in zip(rate, optimizer_values)]
             metrics, gradients, other_values = accumulated(values, other_values, optimizer_values, batch)
-            gradients, metrics = self.clipped(gradients, metrics)
+            gradients, figures = self.clipped(gradients)
             values, optimizer_values = self.optimizer.stateless_apply(optimizer_values, gradients, values)
-            return metrics, [values, other_values, optimizer_values]
+            return {**metrics, **figures}, [values, other_values, optimizer_values]
 
         return jax.jit(step, donate_argnums=0)
 
