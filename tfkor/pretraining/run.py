@@ -19,6 +19,7 @@ from tfkor.pretraining.batches import Prefetch, PretrainingBatches
 from tfkor.training import Checkpoints, InferenceStep, Progress, TrainStep, WarmupDecay
 from tfkor.training.fitting import scalar_log
 from tfkor.training.flops import training_flops
+from tfkor.training.strategies import lost_processes_told
 
 PLAN, LOG = "plan.json", "log.jsonl"
 
@@ -134,7 +135,7 @@ class Pretraining:
         self.make_plan()
         schedule = WarmupDecay(self.learning_rate, int(self.warmup * self.steps), self.steps, self.power)
         log = scalar_log(self.tensorboard if self.chief else None)
-        with self.stop_signals():
+        with self.stop_signals(), lost_processes_told():
             for number, end in enumerate(self.phase_ends()):
                 if self.step < end:
                     self.train_phase(number, end, schedule, log)
