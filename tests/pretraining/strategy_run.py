@@ -12,21 +12,27 @@ BATCH, LENGTH, STEPS = 8, 24, 50
 
 def prepare(strategy, devices, worker, ports):
     """Makes virtual devices, before the backend starts."""
+    hosts = [f"127.0.0.1:{port}" for port in ports]
     if strategy == "multi_worker":
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-        os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": worker}})
+        set_tf_config({"worker": hosts}, "worker", worker)
+    if strategy == "parameter_server":
+        kind, index = (("chief", 0), ("ps", 0), ("worker", 0), ("worker", 1))[worker]
+        set_tf_config({"chief": hosts[:1], "ps": hosts[1:2], "worker": hosts[2:]}, kind, index)
     if os.environ["KERAS_BACKEND"] == "jax":
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
         if ports:
             import keras
 
-            addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
-            keras.distribution.initialize(addresses, num_processes=len(ports), process_id=worker)
+            keras.distribution.initialize(",".join(hosts), num_processes=len(ports), process_id=worker)
     elif strategy == "mirrored":
         import tensorflow as tf
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+
+
+def set_tf_config(cluster, kind, index):
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
 
 
 def main(folder, strategy, devices, worker=0, *ports):

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig
 from tfkor.layers import MaskedLmHead
+from tfkor.pretraining import ReplacedTokenDetection
 from tfkor.training.memory_plan import GIB, PUBLISHED_BATCHES, largest_batch, plan_memory
 
 # python benchmarks/memory_plan.py: (length, batch size) -> bytes that XLA plans for a step, float32, AdamW, clipping
@@ -31,8 +33,8 @@ BASE_REMAT = {
 
 COMPILE = """
 import json
-from tfkor import Bert, BertConfig, TextClassifier
-from tfkor.pretraining import MaskedLanguageModel
+from tfkor import Bert, BertConfig, Electra, ElectraConfig, TextClassifier
+from tfkor.pretraining import MaskedLanguageModel, ReplacedTokenDetection
 from tfkor.training import TrainStep, build_optimizer
 from tfkor.training.memory_plan import compiled_memory, plan_memory
 
@@ -43,9 +45,11 @@ labels = ids | {"labels": ((rows,), "int32"), "sample_weight": ((rows,), "float3
 masked = {"masked_lm_positions": "int32", "masked_lm_ids": "int32", "masked_lm_weights": "float32"}
 masked = ids | {name: ((rows, predictions), dtype) for name, dtype in masked.items()}
 
-def compare(model, loss, batch, **options):
-    step = TrainStep(model, build_optimizer(1e-4, 100), loss, variables=model_variables(model))
-    print(json.dumps([compiled_memory(step, batch), plan_memory(config, rows, length, **options).total]))
+def compare(model, loss, batch, config=config, accumulation=1, **options):
+    optimizer = build_optimizer(1e-4, 100)
+    step = TrainStep(model, optimizer, loss, variables=model_variables(model), accumulation=accumulation)
+    plan = plan_memory(config, rows, length, accumulation=accumulation, **options)
+    print(json.dumps([compiled_memory(step, batch), plan.total]))
 
 def model_variables(model):
     idle = {id(v) for v in model.idle_variables()} if hasattr(model, "idle_variables") else ()
@@ -58,6 +62,17 @@ for remat in (False, True):
     compare(classifier.model, classifier.loss, labels, remat=remat)
 pretraining = MaskedLanguageModel(Bert(config))
 compare(pretraining, pretraining.objective, masked, predictions=predictions)
+compare(pretraining, pretraining.objective, masked, predictions=predictions, accumulation=4)
+sampled = masked | {"original_word_ids": ids["segment_ids"], "sampling_noise": ((rows, predictions), "float32")}
+sampled["token_weights"] = ((rows, length), "float32")
+config = ElectraConfig.of("mini", vocab_size=8000, num_hidden_layers=3)
+for remat in (False, True):
+    discriminator = Electra(config)
+    generator = Electra(config.generator(), embeddings=discriminator.embeddings)
+    discriminator.remat = generator.remat = remat
+    model = ReplacedTokenDetection(generator, discriminator)
+    options = dict(config=config, generator=config.generator(), remat=remat, predictions=predictions)
+    compare(model, model.objective, sampled, **options)
 """
 
 
@@ -69,7 +84,7 @@ def test_the_plan_is_near_what_the_compiler_plans():
     done = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) == 3
+    assert len(found) == 6
     for compiled, planned in found:
         assert planned == pytest.approx(compiled, rel=0.15), found
 
@@ -105,6 +120,25 @@ def test_weights_are_those_of_the_models(encoder, config):
     trained = model.count_params() - model.pooler.count_params() + MaskedLmHead.of(model).count_params()
     assert plan_memory(config, 1, 8, predictions=2).weights == 4 * trained
     assert plan_memory(config, 1, 8, optimizer="sgd").optimizer == 0
+
+
+def test_weights_are_those_of_generator_and_discriminator():
+    config = ElectraConfig.of("tiny", vocab_size=100)
+    discriminator = Electra(config)
+    model = ReplacedTokenDetection(Electra(config.generator(), embeddings=discriminator.embeddings), discriminator)
+    plan = plan_memory(config, 4, 8, predictions=2, generator=config.generator())
+    assert plan.weights == 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    with pytest.raises(ValueError, match="predictions is 0; expected"):
+        plan_memory(config, 4, 8, generator=config.generator())
+
+
+def test_accumulation_saves_activations_and_keeps_a_sum():
+    config = BertConfig.of("base")
+    whole, parts, part = (plan_memory(config, n, 128, accumulation=k) for n, k in ((32, 1), (32, 4), (8, 1)))
+    assert parts.activations == part.activations < whole.activations
+    assert parts.gradients >= part.gradients + parts.weights
+    more = largest_batch(config, 512, 11.5 * GIB, accumulation=8)
+    assert more >= 6 * largest_batch(config, 512, 11.5 * GIB)
 
 
 def test_the_largest_batch_is_the_largest():

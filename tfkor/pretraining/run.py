@@ -1,7 +1,6 @@
 """The training program of a language model: steps, log, evaluation, checkpoints, and going on after any end."""
 
 import contextlib
-import functools
 import itertools
 import json
 import signal
@@ -19,7 +18,7 @@ from tfkor.pretraining.batches import Prefetch, PretrainingBatches
 from tfkor.training import Checkpoints, InferenceStep, Progress, TrainStep, WarmupDecay
 from tfkor.training.fitting import scalar_log
 from tfkor.training.flops import training_flops
-from tfkor.training.strategies import lost_processes_told
+from tfkor.training.jax_devices import lost_processes_told
 
 PLAN, LOG = "plan.json", "log.jsonl"
 
@@ -160,8 +159,8 @@ class Pretraining:
                 self.tokens += real
                 self.seconds, last = self.seconds + time.monotonic() - last, time.monotonic()
                 since.add(1, real)
-                losses.append(figures["loss"])
-                progress.update(real, loss=functools.partial(float, figures["loss"]))
+                losses.append(figures)  # which may not be computed yet
+                progress.update(real, loss=lambda figures=figures: float(figures["loss"]))
                 if self.step % self.log_every == 0 or self.step == end:
                     self.write_log(batch, figures, losses, rate, since, flops, log)
                     losses, since = losses[-1:], Window()
@@ -178,7 +177,7 @@ class Pretraining:
 
     def write_log(self, batch, figures, losses, rate, since, flops, log):
         """One line in log.jsonl: training figures, health of the last batch, speed; alarms in words."""
-        mean, seconds = sum(float(loss) for loss in losses) / len(losses), since.seconds()
+        mean, seconds = sum(float(each["loss"]) for each in losses) / len(losses), since.seconds()
         self.step_fn.sync()
         line = {name: float(value) for name, value in {**self.health(batch), **figures}.items()}
         line = {"step": self.step, **line, "loss": mean, "learning_rate": rate, "tokens": self.tokens}
@@ -186,7 +185,7 @@ class Pretraining:
         line["steps_per_second"] = round(since.steps / seconds, 4)
         if self.peak_flops:
             line["mfu"] = round(flops * since.steps / seconds / self.peak_flops, 4)
-        alarms = self.alarms.look(self.step, line | {"loss": float(losses[-1])})
+        alarms = self.alarms.look(self.step, line | {"loss": float(losses[-1]["loss"])})
         for words in alarms:
             print(f"\nALARM {words}", file=sys.stderr, flush=True)
         if not self.chief:

@@ -1,7 +1,7 @@
 """What training an encoder takes of a device's memory, and the largest batch that fits; nothing is run or allocated.
 
   python -m tfkor.scripts.plan_memory                                  BERT-base in float32, 12 GiB, as a classifier
-  python -m tfkor.scripts.plan_memory --task=mlm --model=roberta --size=large --length=512 --device_gib=80
+  python -m tfkor.scripts.plan_memory --task=pretraining --model=roberta --size=large --length=512 --device_gib=80
   python -m tfkor.scripts.plan_memory --batch_size=32 --remat=true     the parts of that batch, tensor by tensor
 
 The table of the largest batches by length has google-research/bert's beside it, which are for fine-tuning BERT-base
@@ -31,7 +31,8 @@ def define_flags():
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture.")
     flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
-    flags.DEFINE_enum("task", "classifier", ["classifier", "mlm"], "Fine-tuning on the first token, or pretraining.")
+    flags.DEFINE_enum("task", "classifier", ["classifier", "pretraining"], "On the first token; or as run_pretraining.")
+    flags.DEFINE_integer("accumulation", 1, "A batch is worked through in so many parts.", lower_bound=1)
     flags.DEFINE_integer("num_classes", 2, "Of the classifier.", lower_bound=1)
     flags.DEFINE_integer("max_predictions", None, "Masked positions of a row; by default 15% of it.", lower_bound=1)
     flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer.")
@@ -44,8 +45,16 @@ def define_flags():
 
 
 def options_at(length):
-    predictions = (FLAGS.max_predictions or max(1, round(0.15 * length))) if FLAGS.task == "mlm" else 0
-    return dict(optimizer=FLAGS.optimizer, num_classes=FLAGS.num_classes, predictions=predictions)
+    options = dict(optimizer=FLAGS.optimizer, num_classes=FLAGS.num_classes, accumulation=FLAGS.accumulation)
+    if FLAGS.task == "pretraining":
+        options["predictions"] = FLAGS.max_predictions or max(1, round(0.15 * length))
+        if FLAGS.model == "electra":
+            options["generator"] = encoder_config().generator()
+    return options
+
+
+def encoder_config():
+    return zoo.architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
 
 
 def label(precision, remat):
@@ -101,8 +110,8 @@ def job():
     room = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
     if room <= 0:
         raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")
-    config = zoo.architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
-    task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining by masked tokens"
+    config = encoder_config()
+    task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining"
     print(f"{FLAGS.model}-{FLAGS.size}, {task}, {FLAGS.optimizer}, {FLAGS.device_gib:g} GiB")
     return {"parts": parts(config, room), "largest_batches": table(config, room)}
 

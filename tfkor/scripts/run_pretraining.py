@@ -5,6 +5,9 @@
   python -m tfkor.scripts.run_pretraining --recipe=electra_hour --shards=runs/shards --model_dir=runs/electra
   KERAS_BACKEND=jax python -m tfkor.scripts.run_pretraining ...     on the JAX backend
 
+--strategy says which devices train. On several machines each runs the same command: TF_CONFIG says who is who, on JAX
+KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port,host:port), KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID.
+
 The same command goes on with a run that ended, in whatever way. --model_dir then holds encoder/ with its tokenizer, for
 run_classifier --init_checkpoint, generator/ for ELECTRA, log.jsonl and checkpoints/. The last line printed is one JSON
 object with the figures.
@@ -68,7 +71,9 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder; weights are float32.")
     flags.DEFINE_enum("jit_compile", "auto", ("auto", "true", "false"), "XLA on TensorFlow; auto: on GPU and TPU.")
     flags.DEFINE_bool("remat", False, "Recompute each layer in the backward pass: less memory, slower.")
-    flags.DEFINE_string("strategy", "one", "one, mirrored, multi_worker, tpu; on JAX data_parallel, model_parallel.")
+    flags.DEFINE_string(
+        "strategy", "one", "one, mirrored, multi_worker, parameter_server, tpu; on JAX data_parallel, model_parallel."
+    )
     flags.DEFINE_integer("model_axis", 2, "For model_parallel: devices that a layer is cut over.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same run.")
     # Log, evaluation, checkpoints

@@ -53,6 +53,8 @@ def memory_moments(
     remat=False,
     predictions=0,
     num_classes=2,
+    generator=None,
+    accumulation=1,
 ):
     """Returns the MemoryPlans of a training step of an encoder with this config, on batches int [B, S].
 
@@ -62,24 +64,50 @@ def memory_moments(
       remat: `encoder.remat`, each block is computed a second time in the backward pass.
       predictions: P, the masked positions of a row for the MLM head; 0 for a TextClassifier on the pooled output.
       num_classes: C of the classifier.
+      generator: the ElectraConfig of a generator that shares the embeddings; `config` is then the discriminator's.
+      accumulation: the batch is worked through in so many parts.
 
     Raises:
-      ValueError: an unknown optimizer or precision, or rows longer than the position table.
+      ValueError: an unknown optimizer or precision, rows longer than the position table, or a generator without
+        predictions.
     """
     for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise ValueError(f"{name} is {value!r}; expected one of {list(known)}")
     if not 0 < length <= config.max_position_embeddings:
         raise ValueError(f"length is {length}; expected 1 to {config.max_position_embeddings}, the config's positions")
-    step = Step(config, batch_size, length, PRECISIONS[precision], remat, predictions, num_classes)
-    count = sum(step.weights.values())
+    if generator and not predictions:
+        raise ValueError("predictions is 0; expected the masked positions of a row, which the generator fills in")
+    part = -(-batch_size // accumulation)
+    head = "rtd" if generator else "mlm" if predictions else "classifier"
+    step = Step(config, part, length, PRECISIONS[precision], remat, head, predictions, num_classes)
+    moments, count = step.moments(), sum(step.weights.values())
+    if generator:
+        other = Step(generator, part, length, PRECISIONS[precision], remat, "mlm", predictions, num_classes)
+        moments = with_generator(moments, other)
+        count += other.own_weights()
     state = {"weights": FLOAT32 * count, "optimizer": FLOAT32 * OPTIMIZERS[optimizer] * count}
     plans = []
-    for moment, parts in step.moments().items():
+    for moment, parts in moments.items():
+        if accumulation > 1:
+            parts = parts | {"gradients": parts.get("gradients", {}) | {"sum of the parts' gradients": FLOAT32 * count}}
         sums = {part: sum(parts.get(part, {}).values()) for part in PARTS} | state
         tensors = {name: size for tensors in parts.values() for name, size in tensors.items()}
         plans.append(MemoryPlan(moment, **sums, tensors=tensors))
     return plans
+
+
+def with_generator(moments, generator):
+    """The moments of a discriminator, with what its generator (a Step) holds meanwhile, and the generator's own."""
+    gradients = {"gradients of the generator": FLOAT32 * generator.own_weights()}
+    own = {"the generator's loss": generator.moments()["the loss"]}
+    for moment, parts in moments.items():
+        if moment == "the update":
+            own[moment] = parts | {"gradients": parts["gradients"] | gradients}
+            continue
+        kept = {f"generator: {name}": size for name, size in generator.kept().items()}
+        own[moment] = parts | {"activations": parts["activations"] | kept, "logits": generator.logits(2)}
+    return own
 
 
 def largest_batch(config, length, device_bytes, **options):
@@ -100,15 +128,16 @@ def largest_batch(config, length, device_bytes, **options):
 class Step:
     """The tensors of one training step: {part: {name: bytes}} for each moment at which memory may run out."""
 
-    def __init__(self, config, batch_size, length, activation_bytes, remat, predictions, num_classes):
-        self.config, self.remat, self.predictions, self.num_classes = config, remat, predictions, num_classes
+    def __init__(self, config, batch_size, length, activation_bytes, remat, head, predictions, num_classes):
+        self.config, self.remat, self.head = config, remat, head
+        self.predictions, self.num_classes = predictions, num_classes
         self.batch_size, self.tokens, self.bytes = batch_size, batch_size * length, activation_bytes
         self.embedding_size = getattr(config, "embedding_size", config.hidden_size)
         self.hidden = self.tokens * config.hidden_size  # [B, S, H]
         self.inner = self.tokens * config.intermediate_size  # [B, S, I]
         self.scores = self.tokens * config.num_attention_heads * length  # [B, N, S, S]
         # the last block below a pooler computes one position only, see Encoder.pooled
-        self.whole_blocks = config.num_hidden_layers - (0 if predictions else 1)
+        self.whole_blocks = config.num_hidden_layers - (1 if head == "classifier" else 0)
         self.weights = self.count_weights()
 
     def count_weights(self):
@@ -123,9 +152,17 @@ class Step:
             "other embeddings": (config.max_position_embeddings + config.type_vocab_size + 2) * E,
             "projection": E * H + H if albert or E != H else 0,
             "blocks": blocks * block,
-            "pooler": 0 if electra or self.predictions else H * H + H,
-            "head": H * E + 3 * E + V if self.predictions else (H + 1) * self.num_classes,
+            "pooler": 0 if electra or self.head == "mlm" else H * H + H,
+            "head": {
+                "mlm": H * E + 3 * E + V,
+                "rtd": H * H + H + H + 1,
+                "classifier": (H + 1) * self.num_classes,
+            }[self.head],
         }
+
+    def own_weights(self):
+        """The number of weights without the embeddings, which generator and discriminator share."""
+        return sum(count for name, count in self.weights.items() if not name.endswith("embeddings"))
 
     def moments(self):
         """{moment: {part: {name: bytes}}}; weights and the optimizer's values are there all the time."""
@@ -194,7 +231,8 @@ class Step:
 
     def pooled_block(self):
         """What the last block has of all tokens when it computes one position only."""
-        return {} if self.predictions else {"input, keys and values of the last block": 3 * self.bytes * self.hidden}
+        values = 3 * self.bytes * self.hidden
+        return {"input, keys and values of the last block": values} if self.head == "classifier" else {}
 
     def in_flight(self):
         """Gradients on their way through a block."""
@@ -210,7 +248,11 @@ class Step:
 
         The first two stay to the end of the step, where the gradient of the word embeddings is computed from them.
         """
-        size = self.batch_size * (self.predictions * self.config.vocab_size or self.num_classes)
+        size = {
+            "mlm": self.batch_size * self.predictions * self.config.vocab_size,
+            "rtd": self.tokens,
+            "classifier": self.batch_size * self.num_classes,
+        }[self.head]
         return {f"logits and what has their shape, {copies} times": copies * FLOAT32 * size}
 
 

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfkor.training.jax_devices import sharded
 from tfkor.training.optimizers import dense_gradients
-from tfkor.training.strategies import distributed_function, sharded
+from tfkor.training.tensorflow_devices import distributed_function
 
 LEARNING_RATE = "learning_rate"  # beside the arrays of a batch, on its way into the compiled step
 
@@ -86,7 +87,9 @@ class TrainStep:
         return metrics
 
     def sync(self):
-        """Writes what JAX has updated back into the model's and the optimizer's variables."""
+        """Writes what JAX has updated back into the model's and the optimizer's variables; waits for other workers."""
+        if hasattr(self.step, "join"):
+            self.step.join()
         if keras.backend.backend() == "jax" and self.state is not None:
             for group, values in zip(self.variables(), self.state, strict=True):
                 for variable, value in zip(group, values, strict=True):
