@@ -107,7 +107,7 @@ def test_flags_that_do_not_fit_are_named(shards, tmp_path):
         (dict(shards=shards), "expected one of --steps and --train_hours"),
         (dict(shards=shards, steps=1, model="electra", objectives="mlm"), "--objectives=mlm with --model=electra"),
         (dict(shards=shards, steps=1, masking="span:x"), "--masking=span:x"),
-        (dict(shards=shards, steps=1, recipe="none"), "--recipe=none; expected one of .*electra_hour"),
+        (dict(shards=shards, steps=1, recipe="none"), "--recipe=none; expected one of .*bert_hour"),
         (dict(tfrecords="x", steps=1), "--tfrecords needs --tokenizer_dir"),
     ):
         with pytest.raises(app.UsageError, match=words):
@@ -124,6 +124,6 @@ def test_the_flags_of_each_recipe_are_flags_and_the_command_line_wins(shards, tm
         assert all(flag in FLAGS for flag in module.FLAGS)
         assert "Command: " in module.__doc__
     with flagsaver.flagsaver():
-        FLAGS(["run_pretraining", "--recipe=electra_hour", "--length=99"])
+        FLAGS(["run_pretraining", "--recipe=bert_hour", "--length=99"])
         run_pretraining.apply_recipe()
-        assert (FLAGS.model, FLAGS.length) == ("electra", 99)
+        assert (FLAGS.model, FLAGS.length) == ("bert", 99)

@@ -2,7 +2,7 @@
 
   python -m tfkor.scripts.run_pretraining --shards=runs/shards --model=electra --size=small --steps=100000 \\
       --batch_size=128 --learning_rate=5e-4 --precision=mixed_bfloat16 --model_dir=runs/electra
-  python -m tfkor.scripts.run_pretraining --recipe=electra_hour --shards=runs/shards --model_dir=runs/electra
+  python -m tfkor.scripts.run_pretraining --recipe=bert_hour --shards=runs/shards --model_dir=runs/bert
   KERAS_BACKEND=jax python -m tfkor.scripts.run_pretraining ...     on the JAX backend
 
 --strategy says which devices train. On several machines each runs the same command: TF_CONFIG says who is who, on JAX
