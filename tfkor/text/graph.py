@@ -53,8 +53,9 @@ class GraphTokenizer(tf.Module):
             )
         self.max_length, self.pad_to = max_length, pad_to
         self.pad_id, self.cls_id, self.sep_id = tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id
-        kind = _WordPiece if tokenizer.type == "wordpiece" else _SentencePiece
-        self.model = kind(tokenizer)
+        self.pair_separators = tokenizer.pair_separators
+        kinds = {"wordpiece": _WordPiece, "published": _Published}
+        self.model = kinds.get(tokenizer.type, _SentencePiece)(tokenizer)
 
     def __call__(self, texts, pairs=None):
         """string [B], and string [B] or None -> dict of int32 [B, S]: input_word_ids, input_mask, segment_ids."""
@@ -71,6 +72,8 @@ class GraphTokenizer(tf.Module):
         """string [B] -> string [B], normalised, with a blank for white space and BOUNDARY only between letters."""
         options = self.normalizer
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        if isinstance(self.model, _Published):
+            return _nfc(texts, cleaned=False) if options.nfc else texts
         if options.full_width:
             table = full_width_table()
             texts = _map_characters(texts, [table.get(code, code) for code in range(max(table) + 1)])
@@ -96,7 +99,8 @@ class GraphTokenizer(tf.Module):
         """`Tokenizer.pack` and the padding, for int32 ragged [B, None] ids."""
         rows = first.nrows()
         cls, sep = (tf.fill([rows, 1], tf.constant(i, tf.int32)) for i in (self.cls_id, self.sep_id))
-        room = tf.constant(self.max_length - (2 if second is None else 3), tf.int64)
+        gap = self.pair_separators
+        room = tf.constant(self.max_length - (2 if second is None else 2 + gap), tf.int64)
         lengths = first.row_lengths()
         if second is None:
             kept = tf.minimum(lengths, room)
@@ -104,12 +108,12 @@ class GraphTokenizer(tf.Module):
         else:
             kept_second = tf.minimum(second.row_lengths(), tf.maximum(room // 2, room - lengths))
             kept = tf.minimum(lengths, room - kept_second)
-            ids = [cls, _first_of_rows(first, kept), sep, _first_of_rows(second, kept_second), sep]
+            ids = [cls, _first_of_rows(first, kept), *[sep] * gap, _first_of_rows(second, kept_second), sep]
             ids = tf.concat(ids, axis=1)
         word_ids = ids.to_tensor(self.pad_id, shape=[None, self.pad_to])
         columns = tf.range(tf.shape(word_ids, tf.int64)[1])
         mask = columns < ids.row_lengths()[:, None]
-        segments = mask & (columns >= kept[:, None] + 2) if second is not None else tf.zeros_like(mask)
+        segments = mask & (columns >= kept[:, None] + 1 + gap) if second is not None else tf.zeros_like(mask)
         return {
             "input_word_ids": word_ids,
             "input_mask": tf.cast(mask, tf.int32),
@@ -177,6 +181,25 @@ class _SentencePiece(tf.Module):
             texts = _replace_symbols(texts, self.symbols, self.private, True)
         ids = tf.cast(self.model.tokenize(texts), tf.int32).with_row_splits_dtype(tf.int64)
         return tf.ragged.boolean_mask(ids, ids != self.boundary_id) if self.split else ids
+
+
+class _Published(tf.Module):
+    """Strings -> ids, by a sentencepiece model that normalises by itself."""
+
+    def __init__(self, tokenizer):
+        super().__init__()
+        if tokenizer.cleaning:
+            raise ValueError(
+                f"cleaning is {tokenizer.cleaning!r}; expected None: TensorFlow has no operations for that. Export the "
+                "model that takes ids"
+            )
+        self.id_of = tokenizer.id_of
+        self.model = tf_text.SentencepieceTokenizer(tokenizer.model)
+
+    def ids(self, texts):
+        """string [B] -> int32 ragged [B, None]"""
+        ids = self.model.tokenize(texts).with_row_splits_dtype(tf.int64)
+        return ids.with_values(tf.gather(tf.constant(self.id_of, tf.int32), ids.values))
 
 
 def _private_characters(vocab, count):

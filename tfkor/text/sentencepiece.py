@@ -81,7 +81,7 @@ class SentencePiece:
           ids int32 [P], how many each text has int64 [B], and bool [P]: whether a piece begins an eojeol.
         """
         texts, _ = self.texts(codes, kinds, starts)
-        rows = self._drawn(texts, dropout, random) if dropout else self.processor.Encode(texts)
+        rows = self.drawn(texts, dropout, random) if dropout else self.processor.Encode(texts)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum()))
         if self.boundary_id >= 0:
@@ -90,8 +90,8 @@ class SentencePiece:
             ids, lengths = ids[kept], np.diff(ends)
         return ids, lengths, self.begins[ids]
 
-    def _drawn(self, texts, dropout, random):
-        """Lists of ids with dropout; `random` is a NumPy generator."""
+    def drawn(self, texts, dropout, random):
+        """Texts -> lists of ids, drawn with dropout; `random` is a NumPy generator."""
         import sentencepiece
 
         sentencepiece.set_random_generator_seed(int(random.integers(2**32)))

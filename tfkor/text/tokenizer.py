@@ -67,6 +67,8 @@ class Tokenizer:
       ValueError: no entry, an entry twice, a special token missing, not UTF-8; the message names the file and line.
     """
 
+    pair_separators = 1  # how many [SEP] stand between the texts of a pair
+
     def __init__(self, vocab, *, max_word_chars=None, user_symbols=(), **normalization):
         self.normalizer = Normalizer(**normalization)
         source = vocab if isinstance(vocab, (str, Path)) else "vocab"
@@ -99,7 +101,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder):
-        """Reads what `save` wrote: vocab.txt or sentencepiece.model, and tokenizer_config.json.
+        """Reads what `save` wrote: vocab.txt or sentencepiece.model, and tokenizer_config.json, of any tokenizer.
 
         Raises:
           FileNotFoundError: one of them is missing.
@@ -112,6 +114,10 @@ class Tokenizer:
             config = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
+        if isinstance(config, dict) and config.get("type") == "published":
+            from tfkor.text.published import PublishedTokenizer
+
+            return PublishedTokenizer.load_with(path, config)
         known = ("type", "max_word_chars", *(field.name for field in fields(Normalizer)), "user_symbols")
         if not isinstance(config, dict) or (unknown := sorted(set(config) - set(known))):
             found = f"unknown key {', '.join(unknown)}" if isinstance(config, dict) else f"a {type(config).__name__}"
@@ -187,7 +193,7 @@ class Tokenizer:
         """
         if self.normalizer.morphemes is None:
             raise ValueError("morphemes is None; expected a tokenizer that splits them: give the texts as they are")
-        texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in _checked_texts(texts)]
+        texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in checked_texts(texts)]
         return [self.normalizer.rewrite(text) for text in texts]
 
     def tokenize(self, text):
@@ -224,7 +230,7 @@ class Tokenizer:
     def _rows(self, texts, dropout=0.0, seed=0):
         random = np.random.default_rng(seed)
         values, lengths, firsts = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], [np.zeros(0, bool)]
-        for block in blocks(_checked_texts(texts)):
+        for block in blocks(checked_texts(texts)):
             codes, kinds, starts = self.normalizer.characters(block)
             for found, rows in zip((values, lengths, firsts), self._model.rows(codes, kinds, starts, dropout, random)):
                 found.append(rows)
@@ -238,7 +244,7 @@ class Tokenizer:
           spans: list of (start, end): text[start:end] is what the piece was made of, in characters of `text` itself,
             whatever normalisation composed, removed or shortened.
         """
-        codes, kinds, origin = self.normalizer.characters_with_spans(*_checked_texts([text]))
+        codes, kinds, origin = self.normalizer.characters_with_spans(*checked_texts([text]))
         ids, begin, end = self._model.places(codes, kinds)
         inside = [origin[start:stop] for start, stop in zip(begin, end, strict=True)]  # NFC may have reordered marks
         return ids.tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
@@ -255,7 +261,8 @@ class Tokenizer:
         Returns:
           Ragged ids, Ragged segment ids: 0 up to the first [SEP], 1 after it.
         """
-        room = max_length - (2 if second is None else 3)
+        gap = self.pair_separators
+        room = max_length - (2 if second is None else 2 + gap)
         if room < 0:
             raise ValueError(f"max_length is {max_length}; expected at least {max_length - room}, for [CLS] and [SEP]")
         kept = np.minimum(first.lengths, room)
@@ -264,13 +271,13 @@ class Tokenizer:
                 raise ValueError(f"{len(first.lengths)} texts but {len(second.lengths)} pairs; expected as many")
             kept_second = np.minimum(second.lengths, np.maximum(room // 2, room - first.lengths))
             kept = np.minimum(first.lengths, room - kept_second)
-        lengths = kept + 2 + (0 if second is None else kept_second + 1)
+        lengths = kept + 2 + (0 if second is None else kept_second + gap)
         splits = np.append(0, np.cumsum(lengths))
         values, segments = np.full(splits[-1], self.sep_id, np.int32), np.zeros(splits[-1], np.int32)
         values[splits[:-1]] = self.cls_id
         values[spans(splits[:-1] + 1, kept)] = first.values[spans(first.row_splits[:-1], kept)]
         if second is not None:
-            start = splits[:-1] + kept + 2
+            start = splits[:-1] + kept + 1 + gap
             values[spans(start, kept_second)] = second.values[spans(second.row_splits[:-1], kept_second)]
             segments[spans(start, kept_second + 1)] = 1
         return Ragged(values, splits), Ragged(segments, splits)
@@ -328,7 +335,7 @@ def blocks(texts):
         start = stop
 
 
-def _checked_texts(texts):
+def checked_texts(texts):
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts is one {type(texts).__name__}; expected a list of str: write [text]")
     texts = list(texts)

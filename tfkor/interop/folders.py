@@ -1,0 +1,162 @@
+"""Checkpoints in folders: those of Hugging Face `transformers` in and out, and google-research's of TF 1 in."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfkor.files import new_folder, write_json
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
+from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, to_huggingface
+from tfkor.interop.tensors import read_tensors, write_safetensors
+from tfkor.interop.tf1 import read_tf1, sizes_of
+from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
+
+# Files of TF 1 checkpoints that hold the sizes; ELECTRA's come without
+TF1_CONFIGS = {"bert": "bert_config.json", "albert": "albert_config.json"}
+BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")  # of transformers before 4.31; no weights
+OLD_NORMS = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))  # before 2019-07
+# The class of transformers that has these heads, for config.json
+CLASSES = {
+    (): "{}Model",
+    ("MaskedLmHead",): "{}ForMaskedLM",
+    ("MaskedLmHead", "PairHead"): "{}ForPreTraining",
+    ("DiscriminatorHead",): "{}ForPreTraining",
+}
+HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+
+
+@dataclass
+class Pretrained:
+    """What a folder held: an encoder, its tokenizer or None, and the heads that came along, {class name: layer}."""
+
+    encoder: object
+    tokenizer: object = None
+    heads: dict = field(default_factory=dict)
+
+
+def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=None, generator=False, **changes):
+    """Returns the Pretrained of a published checkpoint.
+
+        pretrained = load_pretrained("klue/bert-base")                          # needs tfkor[hub] and a network, once
+        pretrained = load_pretrained("multi_cased_L-12_H-768_A-12", nfc=True)   # a folder of google-research/bert
+
+    Args:
+      source: a folder of transformers or of google-research, or a name on the Hugging Face hub.
+      dtype: float32, mixed_bfloat16 or mixed_float16.
+      nfc, lowercase: of the tokenizer, see `read_tokenizer`.
+      revision: of a name: a commit, tag or branch.
+      generator: of google-research/electra's checkpoints, which hold both networks, the generator.
+      changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
+
+    Raises:
+      FileNotFoundError: no such folder, or a part of it is missing.
+      ConnectionError: a name that could not be fetched.
+      ValueError: a damaged file, an unknown architecture, tensors that are missing, unknown or of a wrong shape.
+    """
+    folder = Path(source)
+    if not folder.exists():
+        folder = fetch(str(source), revision)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: not a folder; expected one of transformers or google-research")
+    if (folder / "config.json").is_file():
+        values, tensors, place = read_config(folder / "config.json"), read_tensors(folder), folder / "config.json"
+        tensors = with_todays_names(tensors)
+    else:
+        values, tensors, place = read_google(folder, generator)
+    encoder_class, config = config_from_huggingface(values, place, **changes)
+    encoder = encoder_class(config, dtype=dtype)
+    try:
+        heads = assign(encoder, tensors)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    try:
+        tokenizer = read_tokenizer(folder, nfc, lowercase)
+    except FileNotFoundError:  # published without one
+        tokenizer = None
+    return Pretrained(encoder, tokenizer, {type(head).__name__: head for head in heads})
+
+
+def fetch(name, revision=None):
+    """The folder of a model on the Hugging Face hub, downloaded once."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise FileNotFoundError(f"{name}: no such folder; expected one, or a name as klue/bert-base")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ModuleNotFoundError(f"{name} is no folder; to fetch it: pip install 'tfkor[hub]'") from error
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES)))
+    except Exception as error:  # of many libraries below it, all about a network or a name
+        raise ConnectionError(
+            f"{name} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); expected a network "
+            "and a name of the hub, or a folder"
+        ) from error
+
+
+def read_google(folder, generator):
+    """(values of a config.json, tensors under Hugging Face's names, what to name in errors) of a TF 1 checkpoint."""
+    indices = sorted(folder.glob("*.index"))
+    if len(indices) != 1:
+        raise FileNotFoundError(
+            f"{folder}: no config.json and {len(indices)} files *.index; expected a folder of transformers, or of "
+            "google-research with one checkpoint"
+        )
+    kind, tensors = read_tf1(indices[0], generator)
+    if kind == "electra":
+        return {"model_type": kind, **sizes_of(kind, tensors)}, tensors, indices[0]
+    path = folder / TF1_CONFIGS[kind]
+    values = read_config(path)
+    act = values.get("hidden_act", "gelu")
+    values = {**values, "model_type": kind, "hidden_act": "gelu_new" if act == "gelu" else act}  # gelu is tanh's there
+    return values, tensors, path
+
+
+def with_todays_names(tensors):
+    """The tensors of a file of any age under the names of today, without buffers that are no weights."""
+    out = {}
+    for name, value in tensors.items():
+        if BUFFERS.search(name):
+            continue
+        for old, new in OLD_NORMS:
+            name = name.removesuffix(old) + new if name.endswith(old) else name
+        out[name] = value
+    return out
+
+
+def assign(encoder, tensors):
+    """Gives the tensors to the encoder and to the heads that they are of; returns these heads.
+
+    A pooler that the tensors don't have keeps its first weights: models without a head on it were saved without.
+    """
+    architecture = type(encoder).__name__
+    prefix = PREFIXES[architecture]
+    if not any(name.startswith(prefix) for name in tensors):  # the encoder alone was saved
+        from_huggingface(encoder, tensors, pooler=False)
+        return []
+    from tfkor import layers
+
+    kinds = [
+        kind for (of, kind), names in HEADS.items() if of == architecture and any(n in tensors for n in names.values())
+    ]
+    heads = [getattr(layers, kind).of(encoder) for kind in kinds]
+    from_huggingface(encoder, tensors, heads, pooler=False, prefix=True)
+    return heads
+
+
+def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False):
+    """Writes a folder that `transformers` loads, on PyTorch, with equal outputs: config.json, model.safetensors, and
+    the tokenizer's files.
+
+    Raises:
+      FileExistsError: the folder is there and `overwrite` is False.
+      ValueError: heads that no class of transformers has together, or a tokenizer that it has no counterpart of.
+    """
+    kinds = tuple(sorted(type(head).__name__ for head in heads))
+    if kinds not in CLASSES:
+        raise ValueError(f"heads are {kinds}; expected one of {list(CLASSES)}")
+    with new_folder(folder, overwrite) as temporary:
+        name = CLASSES[kinds].format(type(encoder).__name__)
+        write_json(temporary / "config.json", config_to_huggingface(encoder, name, tokenizer))
+        write_safetensors(temporary / "model.safetensors", to_huggingface(encoder, heads))
+        if tokenizer is not None:
+            write_tokenizer(temporary, tokenizer, encoder.max_length)

@@ -1,0 +1,163 @@
+"""Tokenizers of published checkpoints, in and out: vocab.txt, sentencepiece models, tokenizer.json."""
+
+from pathlib import Path
+
+from tfkor.files import new_file, write_json
+from tfkor.interop.configs import read_config
+from tfkor.text import SPECIAL_TOKENS, Tokenizer
+from tfkor.text.published import PublishedTokenizer
+from tfkor.text.vocabulary import read_vocab
+
+# sentencepiece models as they are called: spiece.model (ALBERT, KoBERT), XLM-R's, monologg/kobert's
+SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer_78b3253a26.model")
+XLM_ROBERTA = dict(pad="<pad>", unk="<unk>", cls="<s>", sep="</s>", mask="<mask>")
+CONFIG = "tokenizer_config.json"
+
+
+def read_tokenizer(folder, nfc=False, lowercase=None):
+    """Returns the tokenizer of a folder of Hugging Face `transformers`, or of google-research.
+
+    It normalises as published. A literal [MASK] in a text is plain text, as in all tokenizers of tfkor.
+
+    Args:
+      nfc: NFC in front, so that decomposed Hangul (file names of macOS) is read as composed Hangul.
+      lowercase: whether case is folded; None: as tokenizer_config.json says.
+
+    Raises:
+      FileNotFoundError: no vocabulary that tfkor reads.
+      ValueError: an option that it does not have, stripping of accents for example, which takes Hangul apart.
+    """
+    folder = Path(folder)
+    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    for name in SENTENCEPIECE:
+        if (folder / name).is_file():
+            return read_sentencepiece(folder / name, config, nfc)
+    vocab = folder / "vocab.txt"
+    if vocab.is_file():
+        entries = read_vocab(vocab)
+    elif (folder / "tokenizer.json").is_file():
+        entries, config = read_fast(folder / "tokenizer.json", config)
+    else:
+        expected = ", ".join(("vocab.txt", "tokenizer.json", *SENTENCEPIECE))
+        raise FileNotFoundError(f"{folder}: no vocabulary; expected one of {expected}")
+    lowercase = wordpiece_case(config, folder / CONFIG) if lowercase is None else lowercase
+    return Tokenizer.from_vocab(entries, lowercase=lowercase, nfc=nfc)
+
+
+def wordpiece_case(config, path):
+    """Whether a tokenizer_config.json folds case; raises ValueError for what tfkor's WordPiece does not do."""
+    lowercase = config.get("do_lower_case", True)  # the default of BertTokenizer, also where there is no file
+    strips = config.get("strip_accents")
+    if lowercase if strips is None else strips:
+        found = {name: config.get(name, "nothing") for name in ("do_lower_case", "strip_accents")}
+        raise ValueError(
+            f"{path}: found {found}, which strips accents and so takes Hangul apart; expected do_lower_case or "
+            "strip_accents to be false. Say lowercase=True or lowercase=False if the file is wrong"
+        )
+    if config.get("tokenize_chinese_chars", True) is not True:
+        raise ValueError(f"{path}: tokenize_chinese_chars is false; expected true, as in all published Korean models")
+    return lowercase
+
+
+def read_fast(path, config):
+    """The entries of a tokenizer.json with a WordPiece model, and the config with what its normaliser says."""
+    values = read_config(path)
+    model, normalizer = values.get("model") or {}, values.get("normalizer") or {}
+    if model.get("type", "WordPiece") != "WordPiece" or not isinstance(model.get("vocab"), dict):
+        raise ValueError(f"{path}: a {model.get('type')} model; expected WordPiece, or a sentencepiece model beside it")
+    if normalizer.get("type") == "BertNormalizer":
+        config = {
+            "do_lower_case": normalizer.get("lowercase", True),
+            "strip_accents": normalizer.get("strip_accents"),
+            "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+        }
+    ids = model["vocab"]
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise ValueError(f"{path}: ids of the vocabulary are missing or double; expected 0 to {len(ids) - 1}")
+    return sorted(ids, key=ids.get), config
+
+
+def read_sentencepiece(path, config, nfc):
+    from sentencepiece import SentencePieceProcessor
+
+    proto = path.read_bytes()
+    try:
+        processor = SentencePieceProcessor(model_proto=proto)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: not a sentencepiece model ({error})") from error
+    pieces = [processor.IdToPiece(i) for i in range(len(processor))]
+    if path.name == "sentencepiece.bpe.model":  # fairseq's ids: its special tokens first, the model's without its own
+        vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
+        return PublishedTokenizer(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
+    vocab = read_vocab(path.with_name("vocab.txt")) if path.with_name("vocab.txt").is_file() else None
+    names = [str(value) for key, value in config.items() if key.endswith("_token") and isinstance(value, str)]
+    special = {}
+    for role in ("pad", "unk", "cls", "sep", "mask"):
+        wanted = (f"[{role.upper()}]", f"<{role}>")
+        known = vocab or pieces
+        found = [name for name in wanted if name in known]
+        if not found:
+            raise ValueError(f"{path}: no {' or '.join(wanted)} among its {len(known)} pieces, nor in {names}")
+        special[role] = found[0]
+    try:
+        return PublishedTokenizer(proto, vocab, special, "xlnet", nfc, lowercase=bool(config.get("do_lower_case")))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write_tokenizer(folder, tokenizer, max_length=512):
+    """Writes the files from which transformers makes a tokenizer with equal ids.
+
+    Raises:
+      ValueError: a tokenizer that transformers has no counterpart of: with morphemes, jamo, shortened repeats.
+    """
+    folder = Path(folder)
+    normalizer = tokenizer.normalizer
+    plain = dict(morphemes=None, alphabet="syllable", max_jamo_repeats=None, full_width=False)
+    for name, value in plain.items():
+        if getattr(normalizer, name) != value:
+            raise ValueError(f"{name} is {getattr(normalizer, name)!r}; transformers has no such tokenizer")
+    if tokenizer.type != "wordpiece":
+        raise ValueError(f"the tokenizer is {tokenizer.type}; expected wordpiece, the kind that can be written")
+    with new_file(folder / "vocab.txt") as path:
+        path.write_bytes(tokenizer.vocab_file)
+    fast = fast_wordpiece(tokenizer)
+    with new_file(folder / "tokenizer.json") as path:
+        path.write_text(fast.to_str(pretty=True), encoding="utf-8")
+    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS))
+    write_json(
+        folder / CONFIG,
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",  # takes tokenizer.json as it is, with its NFC
+            "do_lower_case": normalizer.lowercase,
+            "strip_accents": False,
+            "tokenize_chinese_chars": True,
+            "model_max_length": max_length,
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            **special,
+        },
+    )
+    write_json(folder / "special_tokens_map.json", special)
+
+
+def fast_wordpiece(tokenizer):
+    """The tokenizer as one of Hugging Face's library `tokenizers`."""
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+    options = tokenizer.normalizer
+    vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
+    fast = Fast(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=tokenizer.max_word_chars))
+    bert = normalizers.BertNormalizer(
+        clean_text=options.clean_text, strip_accents=False, lowercase=options.lowercase, handle_chinese_chars=True
+    )
+    fast.normalizer = normalizers.Sequence([normalizers.NFC(), bert]) if options.nfc else bert
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.decoder = decoders.WordPiece(prefix="##")
+    fast.add_special_tokens(list(SPECIAL_TOKENS))
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", tokenizer.cls_id), ("[SEP]", tokenizer.sep_id)],
+    )
+    return fast
