@@ -8,6 +8,7 @@ from tfkor.files import new_folder, write_json
 ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
 NAMES = tuple(name.lower() for name in ARCHITECTURES)  # as programs take them
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "encoder.weights.h5", "tokenizer"
+RUN = "encoder"  # the folder of a run of run_pretraining that `save` wrote
 
 
 def save(folder, encoder, tokenizer=None, overwrite=False):
@@ -19,10 +20,12 @@ def save(folder, encoder, tokenizer=None, overwrite=False):
             tokenizer.save(temporary / TOKENIZER)
 
 
-def load(folder, dtype=None, **changes):
-    """Returns (encoder, tokenizer or None) of a folder that `save` or run_pretraining wrote, on either backend.
+def load(source, dtype=None, **changes):
+    """Returns (encoder, tokenizer or None), on either backend.
 
     Args:
+      source: a folder that `save` or run_pretraining wrote, one of Hugging Face transformers or google-research, or a
+        name on the Hugging Face hub; of the last three, `tfkor.interop.load_pretrained` has more options.
       dtype: float32, mixed_bfloat16 or mixed_float16.
       changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
 
@@ -32,11 +35,17 @@ def load(folder, dtype=None, **changes):
     """
     from tfkor.text import Tokenizer
 
-    folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} has no {name}; expected a folder that tfkor.zoo.save wrote")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    folder = Path(source)
+    if (folder / RUN / CONFIG).is_file():
+        folder = folder / RUN
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) if (folder / CONFIG).is_file() else {}
+    if "architecture" not in config:
+        from tfkor.interop import load_pretrained
+
+        pretrained = load_pretrained(folder, dtype=dtype, **changes)
+        return pretrained.encoder, pretrained.tokenizer
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"{folder} has no {WEIGHTS}; expected a folder that tfkor.zoo.save wrote")
     encoder_class, config_class = architecture(config.pop("architecture", None), folder / CONFIG)
     encoder = encoder_class(config_class(**{**config, **changes}), dtype=dtype)
     encoder.load_weights(folder / WEIGHTS)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig, Tokenizer
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig, Tokenizer, zoo
 from tfkor.interop import load_pretrained, save_huggingface
 from tfkor.interop.folders import with_todays_names
 from tfkor.interop.huggingface import to_huggingface
@@ -304,6 +304,14 @@ def test_another_tf1_checkpoint_is_named(tmp_path):
     data.write_bytes(data.read_bytes()[:5])
     with pytest.raises(ValueError, match="expected a whole TF 1 checkpoint"):
         load_pretrained(tmp_path)
+
+
+def test_the_zoo_loads_published_checkpoints_too(tmp_path, tokenizer):
+    encoder, heads = make("electra rtd")
+    save_huggingface(tmp_path / "out", encoder, tokenizer, heads)
+    found, its_tokenizer = zoo.load(tmp_path / "out", hidden_dropout_prob=0.3)
+    assert_equal(encoder, found)
+    assert its_tokenizer.fingerprint == tokenizer.fingerprint and found.config.hidden_dropout_prob == 0.3
 
 
 def test_other_precisions_and_dropouts_can_be_asked_for(tmp_path, tokenizer):

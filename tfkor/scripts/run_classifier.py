@@ -53,7 +53,9 @@ def define_flags():
     flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_string(
-        "init_checkpoint", None, "Folder of a pretrained encoder with its tokenizer, or of a run of run_pretraining."
+        "init_checkpoint",
+        None,
+        "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base.",
     )
     flags.DEFINE_string(
         "tokenizer_dir", None, "Folder of a tokenizer; by default one is trained on the training texts."
@@ -147,13 +149,12 @@ def pretrained_encoder():
     """(encoder, tokenizer) of --init_checkpoint."""
     from tfkor.text import Tokenizer
 
-    folder = Path(FLAGS.init_checkpoint)
-    folder = folder if (folder / zoo.CONFIG).is_file() else folder / "encoder"
-    encoder, tokenizer = zoo.load(folder, dtype=FLAGS.precision, hidden_dropout_prob=FLAGS.hidden_dropout)
+    source = FLAGS.init_checkpoint
+    encoder, tokenizer = zoo.load(source, dtype=FLAGS.precision, hidden_dropout_prob=FLAGS.hidden_dropout)
     if FLAGS.tokenizer_dir:
         tokenizer = Tokenizer.load(FLAGS.tokenizer_dir)
     if tokenizer is None:
-        raise FileNotFoundError(f"--init_checkpoint={folder} has no tokenizer; name its folder with --tokenizer_dir")
+        raise FileNotFoundError(f"--init_checkpoint={source} has no tokenizer; name its folder with --tokenizer_dir")
     return encoder, tokenizer
 
 

@@ -34,7 +34,7 @@ def define_flags():
     flags.DEFINE_list("tfrecords", None, "In place of shards: files that google-research/bert or Model Garden wrote.")
     flags.DEFINE_string("tokenizer_dir", None, "For --tfrecords: the tokenizer whose vocabulary made them.")
     flags.DEFINE_string("model_dir", None, "Folder of the run; the same command goes on with what is in it.")
-    flags.DEFINE_string("init_checkpoint", None, "Folder of another run, or of an encoder, to start from.")
+    flags.DEFINE_string("init_checkpoint", None, "Where to start: another run, a published checkpoint, or its name.")
     # Model
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture.")
     flags.DEFINE_string("size", "small", "Size of the encoder: tiny, mini, small, base, large ...")
@@ -165,13 +165,11 @@ def make_model(objectives, tokenizer, start):
 
 
 def start_folders():
-    """{name: folder} of the encoders of --init_checkpoint: of a run, or one alone."""
+    """{name: what zoo.load takes} of --init_checkpoint: the encoders of a run, or one alone."""
     if not FLAGS.init_checkpoint:
         return {}
     folder = Path(FLAGS.init_checkpoint)
     found = {name: folder / name for name in ("encoder", "generator") if (folder / name / "config.json").is_file()}
-    if not found and not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"--init_checkpoint={folder}: no encoder/config.json and no config.json in it")
     return found or {"encoder": folder}
 
 
