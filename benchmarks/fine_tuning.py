@@ -33,9 +33,9 @@ from absl import app, flags
 
 from tfkor.data import load_dataset
 from tfkor.files import write_json
+from tfkor.metrics.classification import class_report
 from tfkor.models.bert import SIZES
 from tfkor.scripts import run_program
-from tfkor.tasks.metrics import class_report
 from tfkor.text import train_wordpiece
 
 FLAGS = flags.FLAGS

@@ -17,9 +17,9 @@ import numpy as np
 from absl import flags
 
 from tfkor.data import TextData, load_intents176
+from tfkor.metrics.classification import auroc, class_report
 from tfkor.scripts import run_program
 from tfkor.scripts.quickstart import EPOCHS, new_classifier, train
-from tfkor.tasks.metrics import auroc, class_report
 
 FLAGS = flags.FLAGS
 

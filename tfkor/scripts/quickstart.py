@@ -28,8 +28,8 @@ from tfkor.export import (
 )
 from tfkor.files import new_file, write_json
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.metrics.classification import class_report
 from tfkor.scripts import run_program
-from tfkor.tasks.metrics import class_report
 from tfkor.tasks.report import confusion_picture, domain_report, markdown_table
 from tfkor.text import train_wordpiece
 

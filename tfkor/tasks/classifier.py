@@ -14,7 +14,7 @@ from tfkor import data as tfkor_data
 from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
-from tfkor.tasks import metrics
+from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import training_batches
 from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs
 
@@ -323,7 +323,7 @@ class TextClassifier:
         return [[(self.labels[i], float(row[i])) for i in order] for row, order in zip(scores, best, strict=True)]
 
     def evaluate(self, texts, labels=None, pairs=None, **columns):
-        """Texts and labels -> figures: accuracy, macro_f1, examples (tfkor.tasks.metrics says which for what)."""
+        """Texts and labels -> figures: accuracy, macro_f1, examples; those of tfkor.metrics.classification."""
         data = self.text_data(texts, labels, pairs, **columns)
         tfkor_data.check_labels(data, self.labels or ())
         truth = tfkor_data.label_array(data, self.labels or ())

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfkor.files import new_file
-from tfkor.tasks.metrics import confusion_matrix, f1_scores
+from tfkor.metrics.classification import confusion_matrix, f1_scores
 
 
 def domain_report(truth, predicted, domains):

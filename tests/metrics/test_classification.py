@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tfkor.tasks import metrics, report
+from tfkor.metrics import classification as metrics
+from tfkor.tasks import report
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 stats = pytest.importorskip("scipy.stats")

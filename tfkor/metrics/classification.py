@@ -49,6 +49,13 @@ def regression_report(truth, predicted):
     }
 
 
+def similarity_report(truth, predicted, threshold=3.0):
+    """Those of `regression_report`, and the F1 of being at least `threshold`, as KLUE-STS has it (klue_sts_f1)."""
+    alike, told = (np.asarray(values, np.float32) >= threshold for values in (truth, predicted))
+    f1 = _f1(np.sum(alike & told), np.sum(told), np.sum(alike))
+    return {**regression_report(truth, predicted), "f1": float(f1)}
+
+
 def auroc(positive, negative):
     """Area under the ROC curve: the chance that a score of `positive` is above one of `negative`, ties count half."""
     ranks = _ranks(np.concatenate([positive, negative]))
