@@ -17,7 +17,12 @@ def korquad_report(answers, predictions):
     """{question id: list of true answers}, {question id: answer} -> exact match and F1 over characters.
 
     A question without a prediction counts 0 (KorQuAD, evaluate-v1.0.py).
+
+    Raises:
+      ValueError: a question without a true answer.
     """
+    if empty := [question for question, truth in answers.items() if not truth]:
+        raise ValueError(f"question {empty[0]}: no true answer; expected at least one")
     scores = [
         (max(exact_match(told, true) for true in truth), max(character_f1(told, true) for true in truth))
         if (told := predictions.get(question)) is not None
