@@ -89,17 +89,21 @@ class Batches:
       ids, segments: one Ragged each, or a list with a Ragged for each view: the same rows, segmented in other ways.
       labels: numbers [rows] or [rows, classes] (see label_array); ints become int32, others float32.
       weights: the weight of each row [rows], 1 by default.
+      columns: {name: Ragged} with a number for each id, which become int32 [B, S] padded with 0.
 
     Raises:
       DataError: no rows, a row longer than the last boundary, labels or weights of another length.
     """
 
-    def __init__(self, ids, segments=None, labels=None, weights=None, *, buckets, seed=0):
+    def __init__(self, ids, segments=None, labels=None, weights=None, *, columns=None, buckets, seed=0):
         views = ids if isinstance(ids, list) else [ids]
         segments = segments if isinstance(segments, list) else [segments] * len(views)
         for view, segment_ids in zip(views, segments, strict=True):
             if segment_ids is not None and not np.array_equal(view.row_splits, segment_ids.row_splits):
                 raise DataError("ids and segments have different row_splits; expected a segment id for each token id")
+        for name, column in (columns or {}).items():
+            if not np.array_equal(column.row_splits, views[0].row_splits):
+                raise DataError(f"ids and {name} have different row_splits; expected a number for each token id")
         lengths = np.max([np.diff(view.row_splits) for view in views], axis=0)
         weights = np.ones(len(lengths)) if weights is None else np.asarray(weights)
         labels = None if labels is None else _numbers(labels)
@@ -116,6 +120,7 @@ class Batches:
             )
         self.buckets, self.seed, self.num_rows = buckets, seed, len(lengths)
         self.views, self.segments, self.labels, self.weights = views, segments, labels, weights.astype(np.float32)
+        self.columns = columns or {}
         self.bucket_of = np.searchsorted(buckets.boundaries, lengths)
         plan = self._plan()
         self.steps = len(plan)
@@ -166,6 +171,8 @@ class Batches:
             "input_mask": np.concatenate([_pad(view, None, filled, width) for view in self.views]),
             "segment_ids": np.concatenate(segments),
         }
+        for name, column in self.columns.items():
+            batch[name] = np.concatenate([_pad(column, column.values, filled, width)] * len(self.views))
         if self.labels is not None:
             batch["labels"] = np.concatenate([self.labels[filled]] * len(self.views))
         weights = np.append(self.weights[rows], np.zeros(size - len(rows), np.float32))

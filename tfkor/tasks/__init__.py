@@ -1,5 +1,6 @@
 """Tasks: a head, its data and its metric, over any encoder."""
 
 from tfkor.tasks.classifier import TextClassifier
+from tfkor.tasks.tagger import TokenTagger
 
-__all__ = ["TextClassifier"]
+__all__ = ["TextClassifier", "TokenTagger"]

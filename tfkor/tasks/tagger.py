@@ -1,0 +1,191 @@
+"""Tagging of characters or words: named entities, parts of speech (Devlin et al. 2019, section 5.3)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words_of
+from tfkor.metrics import entity_report, klue_ner_report
+from tfkor.tasks.task import INPUTS, Task, best_windows, bucketed, ragged, windows_of
+
+UNITS = {"character": characters_of, "word": words_of}
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class TaggingModel(keras.Model):
+    """Three int inputs [B, S] -> logits float32 [B, S, C], by dropout and a dense layer on each token's vector."""
+
+    def __init__(self, encoder, num_labels, dropout, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.dropout = keras.layers.Dropout(dropout)
+        self.dense = keras.layers.Dense(num_labels, dtype="float32", name="logits")
+        self.dense.build((None, None, encoder.config.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        _, sequence_output = self.encoder(list(inputs), training=training)
+        return self.dense(self.dropout(sequence_output, training=training))
+
+
+class TokenTagger(Task):
+    """A tag for each character or each word of a text.
+
+        tagger = TokenTagger(encoder, tokenizer=tokenizer)
+        tagger.fit(read_klue_ner("klue-ner-v1.1_train.tsv"), validation=read_klue_ner("klue-ner-v1.1_dev.tsv"))
+        tagger.entities(["이순신 장군은 서울에서 태어났다."])         # [[("PS", "이순신", 0, 3), ...]]
+
+    In training the piece that begins a character or word has its tag, the other pieces of a word have none. In
+    prediction a character inside a piece has the piece's tag, I- where that is B-. Longer texts are cut into windows
+    that overlap, and each piece is tagged where it has most context.
+
+    Args:
+      encoder: a model of tfkor.
+      labels: the tags; None takes those that `fit` sees.
+      dropout: of the tokens' vectors.
+      tokenizer: a tfkor.text.Tokenizer.
+      max_length: tokens of a row, [CLS] and [SEP] among them.
+      unit: "character" or "word", what `predict` tags; `fit` sets it.
+      suffix: whether tags are PS-B, not B-PS; `fit` sets it.
+    """
+
+    settings = ("labels", "dropout", "max_length", "unit", "suffix")
+
+    def __init__(self, encoder, labels=None, dropout=0.1, *, tokenizer, max_length=128, unit="character", suffix=False):
+        if max_length > encoder.max_length:
+            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+        if unit not in UNITS:
+            raise ValueError(f"unit is {unit!r}; expected one of {list(UNITS)}")
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self.labels = None if labels is None else list(labels)
+        self.dropout, self.max_length, self.unit, self.suffix = dropout, max_length, unit, suffix
+        self.model = None
+        if labels:
+            self.build()
+
+    def build(self):
+        self.set_model(TaggingModel(self.encoder, len(self.labels), self.dropout))
+
+    def prepare(self, train):
+        """Takes the tags, and what they are of, from the training data."""
+        seen = {tag for tags in train.tags for tag in tags}
+        if self.labels is None:
+            self.labels = list(KLUE_NER_LABELS) if seen <= set(KLUE_NER_LABELS) else sorted(seen)
+        if unknown := sorted(seen - set(self.labels)):
+            raise ValueError(f"{train.name}: the tag {unknown[0]!r}; expected one of {self.labels}")
+        self.suffix = all(label == "O" or label[-2:] in ("-B", "-I") for label in self.labels)
+        self.monitor = "f1" if self.are_entities() else "accuracy"
+        by_words = sum(units == words_of(text) for text, units in zip(train.texts, train.units))
+        self.unit = "word" if 2 * by_words > len(train) else "character"
+        if self.model is None:
+            self.build()
+
+    def are_entities(self):
+        """Whether the tags are those of entities: O, B- and I-."""
+        ends = ("-B", "-I") if self.suffix else ("B-", "I-")
+        return all(tag == "O" or (tag[-2:] if self.suffix else tag[:2]) in ends for tag in self.labels)
+
+    def pieces(self, texts):
+        """For each text its ids, and the (begin, end) of each in it."""
+        return [self.tokenizer.offsets(text) for text in texts]
+
+    def rows(self, pieces, stride=None):
+        """Windows, and Ragged ids of their rows [CLS] ... [SEP]."""
+        room = self.max_length - 2
+        windows = windows_of([len(ids) for ids, _ in pieces], room, stride or max(1, room // 2))
+        tok = self.tokenizer
+        return windows, ragged([[tok.cls_id, *pieces[w.row][0][w.begin : w.end], tok.sep_id] for w in windows])
+
+    def batches(self, data, batch_size, max_buckets, seed):
+        pieces = self.pieces(data.texts)
+        number = {label: i + 1 for i, label in enumerate(self.labels)}  # 0: not looked at
+        tags = []
+        for (_, spans), units, row in zip(pieces, data.units, data.tags):
+            at = {begin: number[tag] for (begin, _), tag in zip(units, row)}
+            tags.append([at.get(begin, 0) for begin, _ in spans])
+        windows, ids = self.rows(pieces, stride=self.max_length - 2)  # each piece once
+        targets = ragged([[0, *tags[w.row][w.begin : w.end], 0] for w in windows])
+        options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed)
+        return bucketed(ids, None, {"tags": targets}, **options)
+
+    def loss(self, batch):
+        """The mean cross entropy of the pieces that have a tag."""
+        logits = self.model([batch[name] for name in INPUTS], training=True)
+        tags = ops.cast(batch["tags"], "int32")
+        losses = ops.sparse_categorical_crossentropy(ops.maximum(tags - 1, 0), logits, from_logits=True)
+        weights = ops.cast(tags > 0, "float32") * batch["sample_weight"][:, None]
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0), {}
+
+    def piece_labels(self, pieces, batch_size=64):
+        """The likeliest label id of each piece of each text, in the window where it has most context."""
+        windows, ids = self.rows(pieces)
+        lengths = [len(row) for row, _ in pieces]
+        found = [None] * len(windows)
+        for rows, batch in bucketed(ids, None, {}, batch_size=batch_size, max_buckets=6).in_order():
+            del batch["sample_weight"]
+            likeliest = np.asarray(self.outputs(batch)).argmax(-1)
+            for row, labels in zip(rows, likeliest):
+                found[row] = labels[1 : 1 + windows[row].end - windows[row].begin]
+        best = best_windows(windows, lengths)
+        out = [np.zeros(length, np.int64) for length in lengths]
+        for number, window in enumerate(windows):
+            inside = np.flatnonzero(best[window.row][window.begin : window.end] == number)
+            out[window.row][window.begin + inside] = found[number][inside]
+        return out
+
+    def predict(self, texts, units=None):
+        """Texts -> for each a list with the tag of each unit; by default its characters but blanks, or its words."""
+        if self.model is None:
+            raise ValueError("the tagger has no head yet: call fit, or give labels")
+        units = [UNITS[self.unit](text) for text in texts] if units is None else units
+        if not texts:
+            return []
+        pieces = self.pieces(texts)
+        labels = self.piece_labels(pieces)
+        return [self.of_units(row, *each) for row, each in zip(units, zip(pieces, labels))]
+
+    def of_units(self, units, pieces, labels):
+        """The tag of each unit: that of the piece over its first character, as I- where the piece began before it."""
+        starts = {}  # character -> (label, whether the piece begins here)
+        for (begin, end), label in zip(pieces[1], labels):
+            for place in range(begin, end):
+                starts.setdefault(place, (self.labels[label], place == begin))
+        tags = []
+        for begin, end in units:
+            label, first = next((starts[place] for place in range(begin, end) if place in starts), ("O", True))
+            tags.append(label if first else self.inside(label))
+        return tags
+
+    def inside(self, label):
+        """B-PS -> I-PS, and PS-B -> PS-I."""
+        changed = f"{label[:-1]}I" if self.suffix else f"I{label[1:]}"
+        return changed if label != "O" and changed in self.labels else label
+
+    def entities(self, texts):
+        """Texts -> for each a list of (type, its characters, begin, end), end is exclusive."""
+        from tfkor.metrics import entities_of
+
+        out = []
+        units = [UNITS[self.unit](text) for text in texts]
+        for text, row, tags in zip(texts, units, self.predict(texts, units)):
+            spans = [(kind, row[first][0], row[last][1]) for kind, first, last in entities_of(tags, suffix=self.suffix)]
+            out.append([(kind, text[begin:end], begin, end) for kind, begin, end in spans])
+        return out
+
+    def evaluate(self, data):
+        """TaggedData -> accuracy; of entities precision, recall and F1, as seqeval; for KLUE-NER its own two."""
+        found = self.predict(data.texts, data.units)
+        right = [a == b for pair in zip(data.tags, found) for a, b in zip(*pair)]
+        report = {"accuracy": float(np.mean(right)), "examples": len(data)}
+        if self.are_entities():
+            report |= entity_report(data.tags, found, suffix=self.suffix)
+        if set(self.labels) == set(KLUE_NER_LABELS):
+            ids = {label: i for i, label in enumerate(KLUE_NER_LABELS)}
+            flat = [[ids[tag] for tags in rows for tag in ("O", *tags, "O")] for rows in (data.tags, found)]
+            report |= klue_ner_report(*flat, KLUE_NER_LABELS)
+        return report
+
+
+def tagged(texts, tags, unit="character"):
+    """Texts and the tags of their characters (blanks left out) or words, as TaggedData."""
+    return TaggedData(list(texts), [UNITS[unit](text) for text in texts], tags)

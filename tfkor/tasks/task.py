@@ -1,0 +1,197 @@
+"""What tasks on the tokens of a text share: training, windows of long texts, saving and loading."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+import tfkor
+from tfkor import data as tfkor_data
+from tfkor import zoo
+from tfkor.files import new_folder, write_json
+from tfkor.text import Ragged
+from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs
+
+SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
+
+
+class Task:
+    """Base of the tasks: an encoder, a head on it, a tokenizer.
+
+    A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it says which attributes `save` keeps
+    (`settings`), which figure chooses the best epoch (`monitor`), and defines `prepare(train)`, `batches(data, batch_size, max_buckets, seed)`, `loss(batch)` and `evaluate(data)`.
+    """
+
+    settings = ()
+    monitor = "f1"
+
+    def fit(
+        self,
+        train,
+        validation=None,
+        *,
+        epochs=3,
+        batch_size=32,
+        learning_rate=5e-5,
+        warmup=0.1,
+        weight_decay=0.01,
+        clip_norm=1.0,
+        ema=0.0,
+        patience=None,
+        seed=0,
+        max_buckets=None,
+        jit_compile=None,
+        on_best=None,
+        log_dir=None,
+    ):
+        """Trains, and keeps the weights of the epoch that is best on `validation`; figures of each epoch, as a list.
+
+        Args:
+          train, validation: data of the task; without `validation` all epochs are trained.
+          ema: momentum of a moving average of the weights, which is what is evaluated and kept.
+          patience: epochs without a better validation figure after which training stops; None never stops early.
+          max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
+          jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
+
+        Ctrl-C ends the training and keeps the best weights so far. The same seed gives the same weights.
+        """
+        keras.utils.set_random_seed(seed)
+        self.prepare(train)
+        batches = self.batches(train, batch_size, max_buckets or (6 if compiles_each_shape(jit_compile) else 32), seed)
+        policy = self.encoder.dtype_policy.name
+        total = len(batches) * epochs
+        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy)
+        idle = {id(variable) for variable in self.idle_variables()}
+        trained = [variable for variable in self.model.trainable_variables if id(variable) not in idle]
+        return fit_epochs(
+            TrainStep(self.model, optimizer, self.loss, jit_compile, trained),
+            batches,
+            epochs,
+            evaluate=None if validation is None else lambda: self.evaluate(validation),
+            monitor=self.monitor,
+            patience=patience,
+            on_best=on_best,
+            log_dir=log_dir,
+        )
+
+    def idle_variables(self):
+        """Those that the loss does not depend on: of the pooler, where the task is about tokens."""
+        return self.encoder.pooler.variables
+
+    def head_variables(self):
+        """The trained variables beside the encoder's."""
+        encoders = {id(variable) for variable in self.encoder.variables}
+        return [variable for variable in self.model.trainable_variables if id(variable) not in encoders]
+
+    def set_model(self, model):
+        """Takes the model, and the compiled function of what it predicts."""
+        self.model = model
+        self.outputs = InferenceStep(model, lambda batch: model([batch[name] for name in INPUTS]))
+
+    def save(self, folder, overwrite=True):
+        """Writes encoder/ with the tokenizer, head.npz and task.json into `folder`, whole or not at all."""
+        if self.model is None:
+            raise ValueError("there is no head yet; expected to save after fit")
+        with new_folder(folder, overwrite) as temporary:
+            zoo.save(temporary / ENCODER, self.encoder, self.tokenizer)
+            weights = [keras.ops.convert_to_numpy(variable) for variable in self.head_variables()]
+            np.savez(temporary / WEIGHTS, *weights)
+            settings = {name: getattr(self, name) for name in self.settings}
+            write_json(temporary / SETTINGS, {"task": type(self).__name__, "tfkor": tfkor.__version__, **settings})
+
+    @classmethod
+    def load(cls, folder, dtype=None):
+        """Returns the task that `save` wrote into `folder`, on either backend.
+
+        Raises:
+          FileNotFoundError: a part of it is not there.
+          ValueError: it holds another task.
+        """
+        folder = Path(folder)
+        for name in (SETTINGS, WEIGHTS, ENCODER):
+            if not (folder / name).exists():
+                raise FileNotFoundError(f"{folder} has no {name}; expected a folder that {cls.__name__}.save wrote")
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if settings["task"] != cls.__name__:
+            raise ValueError(f"{folder} holds a {settings['task']}; expected a {cls.__name__}")
+        encoder, tokenizer = zoo.load(folder / ENCODER, dtype=dtype)
+        task = cls(encoder, tokenizer=tokenizer, **{name: settings[name] for name in cls.settings})
+        with np.load(folder / WEIGHTS) as weights:
+            found = [weights[name] for name in weights.files]
+        expected = task.head_variables()
+        if [value.shape for value in found] != [tuple(variable.shape) for variable in expected]:
+            raise ValueError(f"{folder / WEIGHTS}: its {len(found)} arrays are not those of this task's head")
+        for variable, value in zip(expected, found):
+            variable.assign(value)
+        return task
+
+
+INPUTS = ("input_word_ids", "input_mask", "segment_ids")
+
+
+# === Windows ===
+
+
+class Window(NamedTuple):
+    """A part of a text that fits into a row: the pieces `begin` to `end` of text number `row`."""
+
+    row: int
+    begin: int
+    end: int
+
+
+def windows_of(lengths, room, stride):
+    """Cuts texts of so many pieces into Windows of at most `room` pieces, each beginning `stride` after the one before.
+
+    A text without a piece has one empty window.
+    """
+    if not 0 < stride <= room:
+        raise ValueError(f"stride is {stride}; expected 1 to {room}, the pieces that a row has room for")
+    out = []
+    for row, length in enumerate(lengths):
+        begin = 0
+        while True:
+            end = min(begin + room, length)
+            out.append(Window(row, begin, end))
+            if end == length:
+                break
+            begin += stride
+    return out
+
+
+def context_of(windows):
+    """For each Window how much context each of its pieces has: min(left, right) + 0.01 * length, float lists.
+
+    A piece that several windows hold is best seen in the one where this is largest (google-research/bert, run_squad).
+    """
+    return [
+        np.minimum(np.arange(size := w.end - w.begin), np.arange(size)[::-1]) + 0.01 * size if w.end > w.begin else []
+        for w in windows
+    ]
+
+
+def best_windows(windows, lengths):
+    """For each text the number of the window in which each of its pieces has most context, the first where equal."""
+    best = [np.zeros(length, np.int64) for length in lengths]
+    most = [np.full(length, -1.0) for length in lengths]
+    for number, (window, context) in enumerate(zip(windows, context_of(windows))):
+        inside = slice(window.begin, window.end)
+        better = np.asarray(context) > most[window.row][inside]
+        most[window.row][inside] = np.where(better, context, most[window.row][inside])
+        best[window.row][inside] = np.where(better, number, best[window.row][inside])
+    return best
+
+
+def ragged(rows):
+    """Lists of ints -> Ragged"""
+    lengths = [len(row) for row in rows]
+    return Ragged(np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32), np.append(0, np.cumsum(lengths)))
+
+
+def bucketed(ids, segments, columns, weights=None, *, batch_size, max_buckets, seed=0):
+    """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
+    boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
+    buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
+    return tfkor_data.Batches(ids, segments, weights=weights, columns=columns, buckets=buckets, seed=seed)
