@@ -21,7 +21,8 @@ class Task:
     """Base of the tasks: an encoder, a head on it, a tokenizer.
 
     A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it says which attributes `save` keeps
-    (`settings`), which figure chooses the best epoch (`monitor`), and defines `prepare(train)`, `batches(data, batch_size, max_buckets, seed)`, `loss(batch)` and `evaluate(data)`.
+    (`settings`), which figure chooses the best epoch (`monitor`), and defines `prepare(train)`, `loss(batch)`,
+    `batches(data, batch_size, max_buckets, seed)` and `evaluate(data)`.
     """
 
     settings = ()
@@ -190,8 +191,8 @@ def ragged(rows):
     return Ragged(np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32), np.append(0, np.cumsum(lengths)))
 
 
-def bucketed(ids, segments, columns, weights=None, *, batch_size, max_buckets, seed=0):
+def bucketed(ids, segments, columns, labels=None, *, batch_size, max_buckets, seed=0):
     """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
     boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
     buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
-    return tfkor_data.Batches(ids, segments, weights=weights, columns=columns, buckets=buckets, seed=seed)
+    return tfkor_data.Batches(ids, segments, labels, columns=columns, buckets=buckets, seed=seed)

@@ -1,0 +1,183 @@
+"""Reading comprehension: the answer to a question as a part of a text (Devlin et al. 2019, sections 4.2 and 4.3)."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfkor.data.questions import QuestionData
+from tfkor.metrics import klue_mrc_report, korquad_report
+from tfkor.tasks.task import INPUTS, Task, best_windows, bucketed, ragged, windows_of
+
+HIDDEN = -1e9  # a logit where no answer may begin or end
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class SpanModel(keras.Model):
+    """Three int inputs [B, S] -> logits float32 [B, S, 2] of where an answer begins and ends."""
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.dense = keras.layers.Dense(2, dtype="float32", name="logits")
+        self.dense.build((None, None, encoder.config.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        _, sequence_output = self.encoder(list(inputs), training=training)
+        return self.dense(sequence_output)
+
+
+class Answer(NamedTuple):
+    """A part of a context; `text` is empty where it holds none. `score` is the sum of two logits."""
+
+    text: str
+    begin: int
+    end: int
+    score: float
+
+
+class QuestionAnswerer(Task):
+    """The answer to a question, in a context.
+
+        answerer = QuestionAnswerer(encoder, tokenizer=tokenizer)
+        answerer.fit(read_questions("KorQuAD_v1.0_train.json"), validation=read_questions("KorQuAD_v1.0_dev.json"))
+        answerer.answer(["임종석의 출생지는?"], [context])        # [Answer("장흥", 14, 16, 11.2)]
+
+    A context is cut into windows that overlap. An answer is given back as the characters of the context that its pieces
+    were made of, whatever normalisation did to them.
+
+    Args:
+      encoder: a model of tfkor.
+      tokenizer: a tfkor.text.Tokenizer.
+      max_length: tokens of a row: [CLS] question [SEP] context [SEP].
+      stride: pieces from the beginning of one window to that of the next.
+      max_question: pieces of a question; the others are cut off.
+      max_answer: pieces of an answer.
+      unanswerable: whether a context may hold no answer; `fit` sets it.
+      null_threshold: how much more likely no answer must be than the best one.
+    """
+
+    settings = ("max_length", "stride", "max_question", "max_answer", "unanswerable", "null_threshold")
+    monitor = "f1"
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        tokenizer,
+        max_length=384,
+        stride=128,
+        max_question=64,
+        max_answer=30,
+        unanswerable=False,
+        null_threshold=0.0,
+    ):
+        if max_length > encoder.max_length:
+            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+        if max_length < max_question + 3 + stride:
+            raise ValueError(
+                f"max_length is {max_length}; expected at least {max_question + 3 + stride}, for a question of "
+                f"{max_question} pieces, three special tokens and a stride of {stride}"
+            )
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self.max_length, self.stride, self.max_question = max_length, stride, max_question
+        self.max_answer, self.unanswerable, self.null_threshold = max_answer, unanswerable, null_threshold
+        self.set_model(SpanModel(encoder))
+
+    def prepare(self, train):
+        self.unanswerable = any(not answers for answers in train.answers)
+        self.monitor = "rouge_w" if self.unanswerable else "f1"
+
+    def rows(self, data):
+        """Of each question the pieces of its context; windows; Ragged ids and segments of their rows."""
+        contexts = {context: self.tokenizer.offsets(context) for context in dict.fromkeys(data.contexts)}
+        pieces = [contexts[context] for context in data.contexts]
+        questions = [row[: self.max_question] for row in self.tokenizer.ids(data.questions).to_lists()]
+        tok, windows, ids, segments = self.tokenizer, [], [], []
+        for number, (question, (context, _)) in enumerate(zip(questions, pieces)):
+            room = self.max_length - len(question) - 3
+            for window in windows_of([len(context)], room, min(self.stride, room)):
+                windows.append(window._replace(row=number))
+                ids.append([tok.cls_id, *question, tok.sep_id, *context[window.begin : window.end], tok.sep_id])
+                segments.append([0] * (len(question) + 2) + [1] * (window.end - window.begin + 1))
+        before = [len(question) + 2 for question in questions]  # ids of a row in front of its context
+        return pieces, before, windows, ragged(ids), ragged(segments)
+
+    def batches(self, data, batch_size, max_buckets, seed):
+        pieces, before, windows, ids, segments = self.rows(data)
+        labels = np.zeros((len(windows), 2), np.int32)  # [CLS] where the answer is not in the window
+        for i, window in enumerate(windows):
+            for text, start in data.answers[window.row][:1]:
+                first, last = covering(pieces[window.row][1], start, start + len(text))
+                if first is not None and window.begin <= first and last < window.end:
+                    labels[i] = before[window.row] - window.begin + np.array([first, last])
+        options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed, labels=labels)
+        return bucketed(ids, segments, {}, **options)
+
+    def loss(self, batch):
+        """The mean of the cross entropies of begin and end; padding is no place for either."""
+        logits = self.model([batch[name] for name in INPUTS], training=True)  # [B, S, 2]
+        hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))
+        logits = ops.transpose(logits + hidden[..., None], (0, 2, 1))  # [B, 2, S]
+        losses = ops.mean(ops.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True), axis=-1)
+        weight = batch["sample_weight"]
+        return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6), {}
+
+    def answer(self, questions, contexts, batch_size=32):
+        """Questions and contexts, lists of str -> a list of Answers."""
+        ids = [str(i) for i in range(len(questions))]
+        data = QuestionData(ids, list(questions), list(contexts), [[]] * len(ids))
+        if not len(data):
+            return []
+        pieces, before, windows, ids, segments = self.rows(data)
+        best = best_windows(windows, [len(row) for row, _ in pieces])
+        found = [[] for _ in questions]  # (score, first piece, last piece); None for no answer
+        null = np.full(len(questions), np.inf)
+        for rows, batch in bucketed(ids, segments, {}, batch_size=batch_size, max_buckets=6).in_order():
+            del batch["sample_weight"]
+            for number, logits in zip(rows, np.asarray(self.outputs(batch))):
+                window = windows[number]
+                null[window.row] = min(null[window.row], float(logits[0].sum()))
+                inside = logits[before[window.row] :][: window.end - window.begin]
+                seen_best = best[window.row][window.begin : window.end] == number
+                for score, first, last in best_spans(inside, seen_best, self.max_answer):
+                    found[window.row].append((score, window.begin + first, window.begin + last))
+        return [self.choose(*each) for each in zip(found, null, pieces, contexts)]
+
+    def choose(self, found, null, pieces, context):
+        """The best of the spans found in a context, or no answer."""
+        score, first, last = max(found, key=lambda span: span[0], default=(-np.inf, 0, 0))
+        if not found or (self.unanswerable and null - score > self.null_threshold):
+            return Answer("", 0, 0, float(null))
+        begin, end = pieces[1][first][0], pieces[1][last][1]
+        return Answer(context[begin:end], begin, end, float(score))
+
+    def evaluate(self, data):
+        """QuestionData -> KorQuAD's exact_match and f1; with unanswerable questions KLUE's exact_match and rouge_w."""
+        told = {i: answer.text for i, answer in zip(data.ids, self.answer(data.questions, data.contexts))}
+        report = klue_mrc_report if any(not answers for answers in data.answers) else korquad_report
+        return {**report(data.truth(), told), "examples": len(data)}
+
+
+def covering(spans, begin, end):
+    """The first and last piece that hold a character from `begin` to `end` of a text; None, None if none does."""
+    inside = [i for i, (start, stop) in enumerate(spans) if start < end and stop > begin]
+    return (inside[0], inside[-1]) if inside else (None, None)
+
+
+def best_spans(logits, allowed, max_answer, count=20):
+    """Logits [S, 2] -> up to `count` (score, first, last) of spans of at most `max_answer` pieces, best first.
+
+    `allowed` bool [S] says where one may begin. Begins and ends are the `count` likeliest each (run_squad.py).
+    """
+    if not len(logits):
+        return []
+    firsts, lasts = (np.argsort(-logits[:, i], kind="stable")[:count] for i in range(2))
+    length = lasts - firsts[:, None] + 1  # [F, L]
+    fits = (length > 0) & (length <= max_answer) & allowed[firsts][:, None]
+    scores = np.where(fits, logits[firsts, 0][:, None] + logits[lasts, 1], -np.inf)
+    order = np.argsort(-scores, axis=None, kind="stable")[:count]
+    places = zip(*np.unravel_index(order, scores.shape))
+    return [(scores[i, j], int(firsts[i]), int(lasts[j])) for i, j in places if np.isfinite(scores[i, j])]
