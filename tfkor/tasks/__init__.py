@@ -2,6 +2,7 @@
 
 from tfkor.tasks.answerer import QuestionAnswerer
 from tfkor.tasks.classifier import TextClassifier
+from tfkor.tasks.parser import DependencyParser
 from tfkor.tasks.tagger import TokenTagger
 
-__all__ = ["QuestionAnswerer", "TextClassifier", "TokenTagger"]
+__all__ = ["DependencyParser", "QuestionAnswerer", "TextClassifier", "TokenTagger"]

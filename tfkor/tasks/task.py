@@ -87,9 +87,13 @@ class Task:
         return [variable for variable in self.model.trainable_variables if id(variable) not in encoders]
 
     def set_model(self, model):
-        """Takes the model, and the compiled function of what it predicts."""
+        """Takes the model, from the three inputs to what it predicts."""
         self.model = model
-        self.outputs = InferenceStep(model, lambda batch: model([batch[name] for name in INPUTS]))
+        self.set_outputs(lambda batch: model([batch[name] for name in INPUTS]))
+
+    def set_outputs(self, function):
+        """Takes a function of a batch that gives what the task predicts, and compiles it."""
+        self.outputs = InferenceStep(self.model, function)
 
     def save(self, folder, overwrite=True):
         """Writes encoder/ with the tokenizer, head.npz and task.json into `folder`, whole or not at all."""
