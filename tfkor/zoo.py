@@ -53,6 +53,36 @@ def load(source, dtype=None, **changes):
     return encoder, Tokenizer.load(folder / TOKENIZER) if has_tokenizer else None
 
 
+def with_symbols(encoder, tokenizer, symbols):
+    """Returns an encoder and a WordPiece tokenizer that know `symbols`, strings that are one piece wherever they stand.
+
+    Those that the vocabulary does not hold are added to its end; their embeddings are drawn at random. All other
+    weights are those of `encoder`, copied.
+
+    Raises:
+      ValueError: a tokenizer of another kind.
+    """
+    from keras import ops
+
+    from tfkor.text import Tokenizer
+
+    if tokenizer.type != "wordpiece":
+        raise ValueError(f"the tokenizer is {tokenizer.type}; expected wordpiece, to which symbols can be added")
+    new = [symbol for symbol in symbols if symbol not in tokenizer.vocab]
+    options = {name: value for name, value in tokenizer.config.items() if name not in ("type", "user_symbols")}
+    vocab, known = [*tokenizer.vocab, *new], [*tokenizer.user_symbols, *symbols]
+    larger = Tokenizer.from_vocab(vocab, user_symbols=tuple(dict.fromkeys(known)), **options)
+    size = max(encoder.config.vocab_size, larger.vocab_size)
+    again = type(encoder)(
+        type(encoder.config)(**{**encoder.config.to_dict(), "vocab_size": size}), dtype=encoder.dtype_policy
+    )
+    for ours, theirs in zip(again.trainable_variables, encoder.trainable_variables, strict=True):
+        if ours is again.word_embeddings:
+            theirs = ops.concatenate([theirs, ours[theirs.shape[0] :]])
+        ours.assign(theirs)
+    return again, larger
+
+
 def architecture(name, source="name"):
     """ "Bert" or "bert" -> (Bert, BertConfig).
 
