@@ -1,0 +1,87 @@
+"""run_tagger, run_qa, run_parser: train, evaluate and predict on small files in the official formats."""
+
+import importlib
+import json
+
+import pytest
+from absl import app, flags
+
+from tfkor.data import DataError
+
+SMALL = dict(size="tiny", max_length=48, epochs=2, learning_rate=1e-3, vocab_size=200, batch_size=8)
+NER = "이\tB-PS\n순\tI-PS\n신\tI-PS\n은\tO\n \tO\n서\tB-LC\n울\tI-LC\n에\tO\n\n나\tO\n는\tO\n\n" * 12
+DP = "## id\t나는 간다.\n1\t나는\t나 는\tNP+JX\t2\tNP_SBJ\n2\t간다.\t가 ㄴ다 .\tVV+EF+SF\t0\tVP\n\n" * 20
+CONTEXT = "이순신은 서울에서 태어났다. 부산에 갔다."
+
+
+def korquad(count):
+    answers = [{"text": "서울", "answer_start": 5}]
+    qas = [{"id": str(i), "question": "어디에서 태어났나?", "answers": answers} for i in range(count)]
+    return json.dumps({"data": [{"title": "이순신", "paragraphs": [{"context": CONTEXT, "qas": qas}]}]})
+
+
+CASES = {
+    "run_tagger": (NER, "이순신은 서울에\n", {"text", "entities"}, "entity_f1", {}),
+    "run_qa": (korquad(20), f"어디?\t{CONTEXT}\n", {"question", "answer", "begin", "end", "score"}, "f1",
+               dict(stride=8, max_question=8)),
+    "run_parser": (DP, "나는 간다.\n", {"words", "heads", "relations"}, "las", {}),
+}  # fmt: skip
+
+
+def run(name, **values):
+    """The figures of a program with these flags; each program defines flags of the same names."""
+    program = importlib.import_module(f"tfkor.scripts.{name}")
+    own = flags.FlagValues()
+    modules = (program, program.fine_tuning)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flags, "FLAGS", own)
+        for module in modules:
+            patch.setattr(module, "FLAGS", own)
+        for kind in ("string", "integer", "float", "bool", "enum"):
+            define = getattr(flags, f"DEFINE_{kind}")
+            patch.setattr(flags, f"DEFINE_{kind}", lambda *a, define=define, **k: define(*a, flag_values=own, **k))
+        program.define_flags()
+        own([name, *(f"--{flag}={value}" for flag, value in values.items())])
+        return program.job()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_it_trains_evaluates_and_predicts(name, tmp_path):
+    text, given, keys, figure, extra = CASES[name]
+    (tmp_path / "train").write_text(text, "utf-8")
+    (tmp_path / "in").write_text(given, "utf-8")
+    files = dict(train_file=tmp_path / "train", dev_file=tmp_path / "train", model_dir=tmp_path / "model")
+    trained = run(name, **files, test_rows=5, **SMALL, **extra)
+    assert trained["train_examples"] == {"run_tagger": 24, "run_qa": 20, "run_parser": 20}[name] - 5
+    assert 0 <= trained["test"][figure] <= 1 and 0 <= trained["dev"][figure] <= 1
+    assert json.loads((tmp_path / "model/results.json").read_text())["history"][0]["epoch"] == 1
+    common = dict(model_dir=tmp_path / "model")
+    assert run(name, mode="evaluate", test_file=tmp_path / "train", **common)[figure] == trained["dev"][figure]
+    told = run(name, mode="predict", input_file=tmp_path / "in", output_file=tmp_path / "out", **common)
+    (line,) = (tmp_path / "out").read_text("utf-8").splitlines()
+    assert told["examples"] == 1 and set(json.loads(line)) == keys
+    with pytest.raises(app.UsageError, match="is there already; name a new folder, or say --overwrite"):
+        run(name, **files, **SMALL, **extra)
+
+
+def test_flags_that_do_not_fit_are_named(tmp_path):
+    (tmp_path / "train").write_text(NER, "utf-8")
+    for values, words in (
+        (dict(), "--mode=train needs --train_file"),
+        (dict(train_file=tmp_path / "train", test_rows=24), "--test_rows=24; the training data have 24 rows"),
+        (dict(train_file=tmp_path / "train", test_rows=1, test_file=tmp_path / "train"), "expected one of the two"),
+    ):
+        with pytest.raises(app.UsageError, match=words):
+            run("run_tagger", model_dir=tmp_path / "new", **values)
+    with pytest.raises(FileNotFoundError, match=r"has no task\.json"):
+        run("run_tagger", mode="evaluate", model_dir=tmp_path, test_file=tmp_path / "train")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_line_without_a_context_is_named(tmp_path):
+    from tfkor.scripts import run_qa
+
+    (tmp_path / "in").write_text("질문만\n", "utf-8")
+    with pytest.raises(DataError, match="row 1: 1 columns; expected question, tab and context"):
+        run_qa.predictions(None, tmp_path / "in")

@@ -1,0 +1,156 @@
+"""What the programs that fine-tune share: flags, the encoder to start from, the modes train, evaluate and predict."""
+
+import json
+import time
+from pathlib import Path
+
+from absl import app, flags
+
+from tfkor import zoo
+from tfkor.files import new_file, write_json
+from tfkor.scripts import say
+
+FLAGS = flags.FLAGS
+MODES = ("train", "evaluate", "predict")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5):
+    """Defines the flags that all of these programs have; the arguments are defaults."""
+    flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+    flags.DEFINE_string(
+        "model_dir", None, "Folder of the model: written by train, read by evaluate and predict.", required=True
+    )
+    flags.DEFINE_string("train_file", None, "Data to train on.")
+    flags.DEFINE_string("dev_file", None, "Data that choose the best epoch.")
+    flags.DEFINE_string("test_file", None, "Data to evaluate on.")
+    flags.DEFINE_integer("test_rows", None, "Rows of the training data to test on instead, the same ones each time.")
+    flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
+    flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
+    # Model
+    flags.DEFINE_string("init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name.")
+    flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer; by default the checkpoint's, or a new one.")
+    flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.")
+    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
+    flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
+    flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.")
+    flags.DEFINE_float("dropout", 0.1, "Dropout before the head.")
+    flags.DEFINE_integer("max_length", max_length, "Tokens of a row.")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder.")
+    # Training
+    flags.DEFINE_integer("epochs", epochs, "Epochs at the most.")
+    flags.DEFINE_integer("batch_size", batch_size, "Rows of a training step.")
+    flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate; random weights want ten times as much.")
+    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
+    flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.")
+    flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
+    flags.DEFINE_integer("patience", None, "Epochs without a better dev figure after which training stops.")
+    flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
+    flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
+    flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
+
+
+def encoder_and_tokenizer(texts):
+    """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`."""
+    import keras
+
+    from tfkor.text import Tokenizer, train_wordpiece
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    own = Tokenizer.load(FLAGS.tokenizer_dir) if FLAGS.tokenizer_dir else None
+    if FLAGS.init_checkpoint:
+        dropout = {"hidden_dropout_prob": FLAGS.hidden_dropout}
+        encoder, tokenizer = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
+        if own is None and tokenizer is None:
+            raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
+        return encoder, own or tokenizer
+    tokenizer = own or Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=FLAGS.vocab_size))
+    encoder_class, config_class = zoo.architecture(FLAGS.model)
+    config = config_class.of(
+        FLAGS.size,
+        vocab_size=tokenizer.vocab_size,
+        max_position_embeddings=FLAGS.max_length + config_class.position_offset,
+        hidden_dropout_prob=FLAGS.hidden_dropout,
+    )
+    return encoder_class(config, dtype=FLAGS.precision), tokenizer
+
+
+def fit_options():
+    """Keyword arguments of `Task.fit` but on_best."""
+    names = ("epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "ema", "patience", "seed")
+    return {name: FLAGS[name].value for name in names} | {"log_dir": FLAGS.tensorboard_dir}
+
+
+def splits(read):
+    """The data of --train_file, --dev_file and --test_file, or None for each; `read(path)` reads one."""
+    import numpy as np
+
+    if not FLAGS.train_file:
+        raise app.UsageError("--mode=train needs --train_file")
+    train = read(FLAGS.train_file)
+    dev, test = (read(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))
+    if FLAGS.test_rows:
+        if test is not None:
+            raise app.UsageError("found --test_file and --test_rows; expected one of the two")
+        if not 0 < FLAGS.test_rows < len(train):
+            raise app.UsageError(f"--test_rows={FLAGS.test_rows}; the training data have {len(train)} rows")
+        order = np.random.default_rng(0).permutation(len(train))  # not the seed's: runs are compared on the same rows
+        rows = np.sort(order[: FLAGS.test_rows]), np.sort(order[FLAGS.test_rows :])
+        test, train = (train.select(each) for each in rows)
+    return train, dev, test
+
+
+def run_modes(task_class, read, make, predictions):
+    """Does what --mode says; returns the figures.
+
+    Args:
+      task_class: a Task.
+      read: path -> its data.
+      make: training data -> a new task.
+      predictions: (task, path of --input_file) -> a list of dicts.
+    """
+    if FLAGS.mode == "train":
+        return train(read, make)
+    task = task_class.load(FLAGS.model_dir, dtype=FLAGS.precision)
+    if FLAGS.mode == "evaluate":
+        if not FLAGS.test_file:
+            raise app.UsageError("--mode=evaluate needs --test_file")
+        return task.evaluate(read(FLAGS.test_file))
+    for name in ("input_file", "output_file"):
+        if not FLAGS[name].value:
+            raise app.UsageError(f"--mode=predict needs --{name}")
+    start = time.monotonic()
+    rows = predictions(task, FLAGS.input_file)
+    seconds = time.monotonic() - start
+    with new_file(FLAGS.output_file) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return {"examples": len(rows), "seconds": round(seconds, 3), "output_file": FLAGS.output_file}
+
+
+def train(read, make):
+    folder = Path(FLAGS.model_dir)
+    if folder.exists() and not FLAGS.overwrite:
+        raise app.UsageError(f"--model_dir={folder} is there already; name a new folder, or say --overwrite")
+    train_data, dev, test = splits(read)
+    task = make(train_data)
+    parameters = task.encoder.count_params()
+    say(f"{len(train_data):,} rows, {task.tokenizer.vocab_size:,} tokens, {parameters:,} parameters in the encoder")
+    start = time.monotonic()
+    history = task.fit(train_data, dev, on_best=lambda: task.save(folder), **fit_options())
+    seconds = round(time.monotonic() - start, 1)
+    task.save(folder)
+    results = {"model_dir": str(folder), "seconds": seconds, "epochs": len(history)}
+    results |= {"train_examples": len(train_data), "parameters": parameters}
+    for name, data in (("dev", dev), ("test", test)):
+        if data is not None:
+            results[name] = task.evaluate(data)
+    write_json(folder / "results.json", {**results, "history": history})
+    return results
+
+
+def lines_of(path):
+    """The lines of a file of texts, one a line."""
+    from tfkor.data.tables import read_text
+
+    return [line for line in read_text(path).splitlines() if line.strip()]

@@ -1,0 +1,59 @@
+"""Trains, evaluates or applies a model that answers questions on texts: KorQuAD 1.0, KLUE-MRC.
+
+  python -m tfkor.scripts.run_qa --train_file=KorQuAD_v1.0_train.json --dev_file=KorQuAD_v1.0_dev.json \\
+      --init_checkpoint=klue/bert-base --max_length=384 --model_dir=runs/korquad
+  python -m tfkor.scripts.run_qa --mode=evaluate --model_dir=runs/korquad --test_file=KorQuAD_v1.0_dev.json
+  python -m tfkor.scripts.run_qa --mode=predict --model_dir=runs/korquad --input_file=in.tsv --output_file=out.jsonl
+
+Files are JSON as SQuAD's; to predict, lines of question, tab and context. Where questions without an answer are among
+the training data, the model says so of others too. The last line printed is one JSON object with the figures.
+"""
+
+from absl import flags
+
+from tfkor.data.questions import read_questions
+from tfkor.data.text_data import DataError
+from tfkor.scripts import fine_tuning, run_program
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    fine_tuning.define_flags(max_length=384, batch_size=16, learning_rate=3e-5)
+    flags.DEFINE_integer("stride", 128, "Pieces from the beginning of one window of a context to that of the next.")
+    flags.DEFINE_integer("max_question", 64, "Pieces of a question; the others are cut off.")
+    flags.DEFINE_integer("max_answer", 30, "Pieces of an answer.")
+    flags.DEFINE_float("null_threshold", 0.0, "How much likelier no answer must be than the best one.")
+
+
+def make(train):
+    from tfkor.tasks import QuestionAnswerer
+
+    texts = list(dict.fromkeys(train.contexts)) + train.questions
+    encoder, tokenizer = fine_tuning.encoder_and_tokenizer(texts)
+    names = ("stride", "max_question", "max_answer", "null_threshold")
+    options = {name: FLAGS[name].value for name in names}
+    length = min(FLAGS.max_length, encoder.max_length)
+    return QuestionAnswerer(encoder, tokenizer=tokenizer, max_length=length, **options)
+
+
+def predictions(answerer, path):
+    rows = [line.split("\t") for line in fine_tuning.lines_of(path)]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2:
+            raise DataError(f"{path}, row {number}: {len(row)} columns; expected question, tab and context")
+    questions, contexts = map(list, zip(*rows))
+    return [
+        {"question": question, "answer": answer.text, "begin": answer.begin, "end": answer.end, "score": answer.score}
+        for question, answer in zip(questions, answerer.answer(questions, contexts))
+    ]
+
+
+def job():
+    from tfkor.tasks import QuestionAnswerer
+
+    return fine_tuning.run_modes(QuestionAnswerer, read_questions, make, predictions)
+
+
+if __name__ == "__main__":
+    run_program(define_flags, job)
