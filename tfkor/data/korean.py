@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfkor.data.download import cache_dir, fetch
+from tfkor.data.sentence_tasks import TASKS
 from tfkor.data.tables import read_table
 from tfkor.data.text_data import DataError
 
@@ -77,24 +78,50 @@ SOURCES = {
 
 
 def load_dataset(name, split):
-    """TextData of "intents176" (train, dev, test), "3i4k" (train, test) or "nsmc" (train, test).
+    """TextData of "intents176" (train, dev, test), "3i4k" (train, test), "nsmc" (train, test), or one of the TASKS of
+    tfkor.data.sentence_tasks: ynat, klue-nli, klue-sts, kornli, korsts, paws, question-pair, hate-speech.
 
     A file is looked for in the folder TFKOR_DATA (default: ../shared/data beside a source checkout), e.g. as
     3i4k/fci_test.txt, nsmc/ratings_test.txt or nsmc-rebuilt/ratings_test.txt.gz (a split rebuilt from NSMC's raw data,
-    not the official one); then in the cache; then downloaded into it. `source` of the result says which it is.
+    not the official one); then in the cache; then, but for the TASKS, downloaded into it. `source` of the result says
+    which it is.
 
     Raises:
       DataError: an unknown name or split, a file that is nowhere and can't be downloaded, or one in another format.
     """
-    splits = {"intents176": ("train", "dev", "test"), **{known: tuple(files) for known, files in SOURCES.items()}}
+    splits = splits_of_datasets()
     if name not in splits:
         raise DataError(f"no data set {name!r}; expected one of {', '.join(splits)}; read other files with read_table")
     if split not in splits[name]:
         raise DataError(f"{name} has no split {split!r}; expected one of {', '.join(splits[name])}")
     if name == "intents176":
         return load_intents176(split)
+    if name in TASKS:
+        return TASKS[name].read(find_local(name, TASKS[name].files[split]))
     path = find_file(name, SOURCES[name][split])
     return read_3i4k(path) if name == "3i4k" else read_nsmc(path)
+
+
+def splits_of_datasets():
+    """{name: its splits} of what `load_dataset` knows."""
+    files = {**SOURCES, **{name: task.files for name, task in TASKS.items()}}
+    return {"intents176": ("train", "dev", "test"), **{name: tuple(splits) for name, splits in files.items()}}
+
+
+def find_local(name, names):
+    """The path of the first of `names` that is in the data folder or in the cache.
+
+    Raises:
+      DataError: none is.
+    """
+    folders = (data_dir(), cache_dir())
+    for path in (folder / candidate for folder in folders for candidate in names):
+        if path.is_file():
+            return path
+    raise DataError(
+        f"{name}: no {names[0]} in {folders[0]} and none in {folders[1]}; get it from {TASKS[name].source} and put it "
+        "there, or set TFKOR_DATA to the folder that holds it"
+    )
 
 
 def find_file(name, source):

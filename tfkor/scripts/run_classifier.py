@@ -23,6 +23,8 @@ from absl import app, flags
 
 from tfkor import zoo
 from tfkor.data import TextData, load_dataset, read_table
+from tfkor.data.korean import splits_of_datasets
+from tfkor.data.sentence_tasks import TASKS
 from tfkor.files import new_file, write_json
 from tfkor.scripts import run_program, say
 
@@ -38,7 +40,9 @@ def define_flags():
         "model_dir", None, "Folder of the model: written by train, read by evaluate and predict.", required=True
     )
     # Data
-    flags.DEFINE_string("dataset", None, "A data set that tfkor knows (intents176, 3i4k, nsmc), in place of files.")
+    flags.DEFINE_string(
+        "dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ..."
+    )
     flags.DEFINE_string("train_file", None, "Labelled texts to train on.")
     flags.DEFINE_string("dev_file", None, "Labelled texts that choose the best epoch and the threshold.")
     flags.DEFINE_string("test_file", None, "Labelled texts to evaluate on.")
@@ -106,8 +110,11 @@ def read_file(path, labelled=True):
 def load_splits():
     """Returns TextData or None for each of train, dev and test; dev is cut from train where there is none."""
     if FLAGS.dataset:
-        train, test = load_dataset(FLAGS.dataset, "train"), load_dataset(FLAGS.dataset, "test")
-        dev = load_dataset(FLAGS.dataset, "dev") if FLAGS.dataset == "intents176" else None
+        known = splits_of_datasets().get(FLAGS.dataset, ("train",))
+        train = load_dataset(FLAGS.dataset, "train")
+        dev, test = (load_dataset(FLAGS.dataset, split) if split in known else None for split in ("dev", "test"))
+        if FLAGS.dataset in TASKS:
+            FLAGS.label_type = TASKS[FLAGS.dataset].label_type
     elif FLAGS.train_file:
         train = read_file(FLAGS.train_file)
         dev, test = (read_file(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))

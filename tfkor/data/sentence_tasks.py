@@ -1,0 +1,119 @@
+"""Public Korean tasks of one sentence or a pair, in their official formats: TextData of each."""
+
+import json
+from dataclasses import dataclass, field
+
+from tfkor.data.tables import read_table, read_text
+from tfkor.data.text_data import DataError, TextData
+
+YNAT_TOPICS = ("정치", "경제", "사회", "생활문화", "세계", "IT과학", "스포츠")
+
+
+@dataclass(frozen=True)
+class SentenceTask:
+    """A task and its files.
+
+    Attributes:
+      text, pair, label: columns of the files, or keys of a JSON list's objects, "a.b" for one inside another.
+      labels: the labels in the official order; None for numbers.
+      names: {label in the file: our name}, where they differ.
+      files: {split: names below the data folder, the first that is there is taken}.
+      metric: the figure that is published: accuracy, macro_f1, spearman or pearson.
+      licence, source: of the data.
+    """
+
+    text: str
+    label: str
+    pair: str | None = None
+    labels: tuple | None = None
+    names: dict = field(default_factory=dict)
+    files: dict = field(default_factory=dict)
+    metric: str = "accuracy"
+    licence: str = ""
+    source: str = ""
+
+    @property
+    def label_type(self):
+        return "class" if self.labels else "regression"
+
+    def read(self, path):
+        """TextData of a file in this task's format, .tsv or .json, also gzipped.
+
+        Raises:
+          DataError: as read_table; a label that the task does not have; the message names file and line.
+        """
+        is_json = ".json" in str(path)
+        data = self.read_json(path) if is_json else self.read_tsv(path)
+        if self.labels:
+            data.labels = [self.names.get(label, label) for label in data.labels]
+            for row, label in enumerate(data.labels):
+                if label not in self.labels:
+                    raise DataError(f"{data.where(row)}: the label {label!r}; expected one of {', '.join(self.labels)}")
+        return data
+
+    def read_tsv(self, path):
+        columns = dict(text_column=self.text, label_column=self.label, pair_column=self.pair)
+        return read_table(path, delimiter="\t", label_type=self.label_type, **columns)
+
+    def read_json(self, path):
+        names = [self.text, self.label] + ([self.pair] if self.pair else [])
+        try:
+            rows = [[at(example, name) for name in names] for example in json.loads(read_text(path))]
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path}: {error!r}; expected a JSON list of objects with {', '.join(names)}") from error
+        texts, labels, *pairs = map(list, zip(*rows))
+        return TextData(texts, pairs[0] if pairs else None, labels, str(path))
+
+
+def at(example, name):
+    """The value of the key "a.b" of a dict."""
+    for part in name.split("."):
+        example = example[part]
+    return example
+
+
+def tsv(folder, **splits):
+    return {split: (f"{folder}/{name}", f"{folder}/{name}.gz") for split, name in splits.items()}
+
+
+NLI = ("entailment", "contradiction", "neutral")
+TASKS = {
+    "ynat": SentenceTask(
+        "title", "label", labels=YNAT_TOPICS, metric="macro_f1", licence="CC BY-SA 4.0", source="KLUE",
+        files=tsv("ynat", train="ynat-v1.1_train.json", dev="ynat-v1.1_dev.json"),
+    ),
+    "klue-nli": SentenceTask(
+        "premise", "gold_label", "hypothesis", NLI, licence="CC BY-SA 4.0", source="KLUE",
+        files=tsv("klue-nli", train="klue-nli-v1.1_train.json", dev="klue-nli-v1.1_dev.json"),
+    ),
+    "klue-sts": SentenceTask(
+        "sentence1", "labels.real-label", "sentence2", metric="pearson", licence="CC BY-SA 4.0", source="KLUE",
+        files=tsv("klue-sts", train="klue-sts-v1.1_train.json", dev="klue-sts-v1.1_dev.json"),
+    ),
+    "kornli": SentenceTask(
+        "sentence1", "gold_label", "sentence2", NLI, licence="CC BY-SA 4.0", source="kakaobrain/KorNLUDatasets",
+        files=tsv("kornli", train="multinli.train.ko.tsv", dev="xnli.dev.ko.tsv", test="xnli.test.ko.tsv"),
+    ),
+    "korsts": SentenceTask(
+        "sentence1", "score", "sentence2", metric="spearman", licence="CC BY-SA 4.0",
+        source="kakaobrain/KorNLUDatasets",
+        files=tsv("korsts", train="sts-train.tsv", dev="sts-dev.tsv", test="sts-test.tsv"),
+    ),
+    "paws": SentenceTask(
+        "sentence1", "label", "sentence2", ("different", "paraphrase"), {"0": "different", "1": "paraphrase"},
+        licence="free, with credit to Google LLC", source="google-research-datasets/paws, paws-x",
+        files=tsv("paws-x-ko", train="translated_train.tsv", dev="dev_2k.tsv", test="test_2k.tsv"),
+    ),
+    "question-pair": SentenceTask(
+        "question1", "is_duplicate", "question2", ("duplicate", "different"), {"0": "duplicate", "1": "different"},
+        licence="not stated", source="songys/Question_pair, as KoELECTRA ships it",
+        files=tsv("question-pair", train="train.tsv", dev="dev.tsv", test="test.tsv"),
+    ),
+    "hate-speech": SentenceTask(
+        "comments", "hate", labels=("none", "offensive", "hate"), metric="macro_f1", licence="CC BY-SA 4.0",
+        source="kocohub/korean-hate-speech",
+        files=tsv("korean-hate-speech", train="train.tsv", dev="dev.tsv"),
+    ),
+}  # fmt: skip
