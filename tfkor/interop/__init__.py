@@ -2,5 +2,14 @@
 
 from tfkor.interop.folders import Pretrained, load_pretrained, save_huggingface
 from tfkor.interop.huggingface import from_huggingface, to_huggingface
+from tfkor.interop.tasks import load_task, save_task
 
-__all__ = ["Pretrained", "from_huggingface", "load_pretrained", "save_huggingface", "to_huggingface"]
+__all__ = [
+    "Pretrained",
+    "from_huggingface",
+    "load_pretrained",
+    "load_task",
+    "save_huggingface",
+    "save_task",
+    "to_huggingface",
+]

@@ -47,6 +47,7 @@ class Encoder(keras.Model):
     config_class = None
     size_fields = ()
     embeddings_project = None
+    classifier_act = None  # of a dense layer that a classifier has between pooled_output and its last layer
 
     def __init__(self, config, output_hidden_states=False, output_attentions=False, **kwargs):
         super().__init__(**kwargs)

@@ -80,6 +80,7 @@ class Electra(Encoder):
     """
 
     config_class = ElectraConfig
+    classifier_act = "gelu"
     size_fields = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
 
     def __init__(self, config, embeddings=None, **kwargs):

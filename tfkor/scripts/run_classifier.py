@@ -40,9 +40,7 @@ def define_flags():
         "model_dir", None, "Folder of the model: written by train, read by evaluate and predict.", required=True
     )
     # Data
-    flags.DEFINE_string(
-        "dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ..."
-    )
+    flags.DEFINE_string("dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ...")
     flags.DEFINE_string("train_file", None, "Labelled texts to train on.")
     flags.DEFINE_string("dev_file", None, "Labelled texts that choose the best epoch and the threshold.")
     flags.DEFINE_string("test_file", None, "Labelled texts to evaluate on.")

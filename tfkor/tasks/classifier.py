@@ -12,6 +12,7 @@ import tfkor
 import tfkor.models  # registers the architectures, for load
 from tfkor import data as tfkor_data
 from tfkor.files import new_folder, write_json
+from tfkor.layers import activation_function
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
@@ -94,10 +95,14 @@ class TextClassifier:
         inputs = [keras.Input((None,), dtype="int32", name=name) for name in INPUT_NAMES]
         self.head_dropout = keras.layers.Dropout(self.dropout, name="head_dropout")
         self.head = keras.layers.Dense(num_classes, dtype="float32", name="logits")
+        self.head_dense = None
+        if self.pooling == "first" and (act := self.encoder.classifier_act):
+            size, act = self.encoder.config.hidden_size, activation_function(act)
+            self.head_dense = keras.layers.Dense(size, activation=act, dtype="float32", name="head_dense")
         pooled_output, sequence_output = self.encoder(inputs)
         if self.pooling != "first":
             pooled_output = POOLINGS[self.pooling](sequence_output, inputs[1])
-        self.model = keras.Model(inputs, self.head(self.head_dropout(pooled_output)), name="text_classifier")
+        self.model = keras.Model(inputs, self.of_pooled(pooled_output), name="text_classifier")
         self.scores = InferenceStep(self.model, lambda batch: self.activate(self.logits(batch, training=False)))
 
     @property
@@ -122,6 +127,12 @@ class TextClassifier:
         else:
             _, sequence_output = self.encoder(inputs, training=training)
             pooled = POOLINGS[self.pooling](sequence_output, inputs[1])
+        return self.of_pooled(pooled, training)
+
+    def of_pooled(self, pooled, training=False):
+        """[B, H] -> logits float32 [B, C]; of an ELECTRA through a dense layer, as its authors have it."""
+        if self.head_dense is not None:
+            pooled = self.head_dense(self.head_dropout(pooled, training=training))
         return self.head(self.head_dropout(pooled, training=training))
 
     def activate(self, logits):
