@@ -8,14 +8,21 @@ from tfkor.files import new_folder, write_json
 ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
 NAMES = tuple(name.lower() for name in ARCHITECTURES)  # as programs take them
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "encoder.weights.h5", "tokenizer"
+HALF = "encoder.float16.npz"
 RUN = "encoder"  # the folder of a run of run_pretraining that `save` wrote
 
 
-def save(folder, encoder, tokenizer=None, overwrite=False):
-    """Writes config.json, encoder.weights.h5 and tokenizer/ into `folder`, whole or not at all."""
+def save(folder, encoder, tokenizer=None, overwrite=False, half=False):
+    """Writes config.json, encoder.weights.h5 and tokenizer/ into `folder`, whole or not at all.
+
+    With `half` the weights go into encoder.float16.npz instead, which is half as large; `load` makes float32 of it.
+    """
     with new_folder(folder, overwrite) as temporary:
         write_json(temporary / CONFIG, {"architecture": type(encoder).__name__, **encoder.config.to_dict()})
-        encoder.save_weights(temporary / WEIGHTS)
+        if half:
+            write_half(temporary / HALF, encoder)
+        else:
+            encoder.save_weights(temporary / WEIGHTS)
         if tokenizer is not None:
             tokenizer.save(temporary / TOKENIZER)
 
@@ -44,13 +51,40 @@ def load(source, dtype=None, **changes):
 
         pretrained = load_pretrained(folder, dtype=dtype, **changes)
         return pretrained.encoder, pretrained.tokenizer
-    if not (folder / WEIGHTS).is_file():
+    half = (folder / HALF).is_file()
+    if not half and not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"{folder} has no {WEIGHTS}; expected a folder that tfkor.zoo.save wrote")
     encoder_class, config_class = architecture(config.pop("architecture", None), folder / CONFIG)
     encoder = encoder_class(config_class(**{**config, **changes}), dtype=dtype)
-    encoder.load_weights(folder / WEIGHTS)
+    if half:
+        read_half(folder / HALF, encoder)
+    else:
+        encoder.load_weights(folder / WEIGHTS)
     has_tokenizer = (folder / TOKENIZER).is_dir()
     return encoder, Tokenizer.load(folder / TOKENIZER) if has_tokenizer else None
+
+
+def write_half(path, encoder):
+    import numpy as np
+    from keras import ops
+
+    with np.errstate(over="ignore"):  # told below
+        weights = [ops.convert_to_numpy(variable).astype("float16") for variable in encoder.trainable_variables]
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ValueError(f"{path}: a weight is too large for float16; expected half=False")
+    np.savez(path, *weights)
+
+
+def read_half(path, encoder):
+    import numpy as np
+
+    with np.load(path) as weights:
+        found = [weights[name] for name in weights.files]
+    variables = encoder.trainable_variables
+    if [weight.shape for weight in found] != [tuple(variable.shape) for variable in variables]:
+        raise ValueError(f"{path}: its {len(found)} weights are not those of {type(encoder).__name__} in {CONFIG}")
+    for variable, weight in zip(variables, found):
+        variable.assign(weight.astype("float32"))
 
 
 def with_symbols(encoder, tokenizer, symbols):

@@ -1,0 +1,55 @@
+"""Encoders in folders."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tfkor import Bert, BertConfig, Tokenizer, zoo
+
+VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "가"]
+
+
+def encoder():
+    keras.utils.set_random_seed(0)
+    return Bert(BertConfig(len(VOCAB), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_saved_is_loaded(tmp_path, half):
+    zoo.save(tmp_path / "a", encoder(), Tokenizer.from_vocab(VOCAB), half=half)
+    found, tokenizer = zoo.load(tmp_path / "a", hidden_dropout_prob=0.5)
+    assert tokenizer.vocab == VOCAB and found.config.hidden_dropout_prob == 0.5
+    for ours, theirs in zip(found.trainable_variables, encoder().trainable_variables):
+        np.testing.assert_allclose(ours, theirs, rtol=2**-11 if half else 0, atol=1e-7)
+    with pytest.raises(FileExistsError):
+        zoo.save(tmp_path / "a", encoder())
+
+
+def test_half_the_precision_is_half_the_size(tmp_path):
+    sizes = {}
+    for half in (False, True):
+        zoo.save(tmp_path / str(half), encoder(), half=half)
+        sizes[half] = sum(path.stat().st_size for path in (tmp_path / str(half)).glob("encoder.*"))
+    assert sizes[True] < sizes[False]
+
+
+def test_a_folder_that_does_not_fit_is_named(tmp_path):
+    zoo.save(tmp_path / "a", encoder(), half=True)
+    config = json.loads((tmp_path / "a/config.json").read_text())
+    (tmp_path / "a/config.json").write_text(json.dumps({**config, "vocab_size": 9}))
+    with pytest.raises(ValueError, match=r"encoder\.float16\.npz: its \d+ weights are not those of Bert"):
+        zoo.load(tmp_path / "a")
+    (tmp_path / "a/encoder.float16.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no encoder\.weights\.h5"):
+        zoo.load(tmp_path / "a")
+    (tmp_path / "a/config.json").write_text('{"architecture": "Gpt9"}')
+    with pytest.raises(ValueError, match="the architecture is 'Gpt9'; expected one of"):
+        (tmp_path / "a/encoder.weights.h5").write_bytes(b"")
+        zoo.load(tmp_path / "a")
+    large = encoder()
+    large.trainable_variables[0].assign(1e6 * np.ones(large.trainable_variables[0].shape))
+    with pytest.raises(ValueError, match="too large for float16"):
+        zoo.save(tmp_path / "large", large, half=True)
+    assert not (tmp_path / "large").exists()
