@@ -1,0 +1,112 @@
+"""Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from tfkor.files import new_file
+
+LAYERS = ("query", "key_value")  # of attention, as in the paper; output_dense too, and intermediate_dense of the block
+
+
+def add_lora(encoder, rank=8, alpha=None, layers=LAYERS):
+    """Freezes an encoder and gives the named dense layers of its blocks two small kernels each, which are trained.
+
+    Args:
+      rank: width between the two kernels.
+      alpha: their product counts alpha / rank; None takes rank.
+      layers: some of query, key_value, attention_output, intermediate_dense, output_dense.
+
+    Raises:
+      ValueError: no such layer, or an encoder that has these kernels already.
+    """
+    if lora_layers(encoder):
+        raise ValueError("the encoder has LoRA weights already; expected one without")
+    for variable in encoder.trainable_variables:
+        variable.trainable = False
+    for block in {id(block): block for block in encoder.blocks}.values():  # layers may share one
+        for name in layers:
+            layer_of(block, name).enable_lora(rank, lora_alpha=alpha)
+
+
+def layer_of(block, name):
+    known = {
+        "query": block.attention.query,
+        "key_value": block.attention.key_value,
+        "attention_output": block.attention.output_dense,
+        "intermediate_dense": block.intermediate_dense,
+        "output_dense": block.output_dense,
+    }
+    if name not in known:
+        raise ValueError(f"layers has {name!r}; expected some of {', '.join(known)}")
+    return known[name]
+
+
+def lora_layers(encoder):
+    """{path: dense layer} of those that have LoRA weights."""
+    return {layer.path: layer for layer in encoder._flatten_layers() if getattr(layer, "lora_enabled", False)}
+
+
+def save_lora(path, encoder):
+    """Writes the LoRA weights alone into a .npz, with rank, alpha and the names of the layers.
+
+    Raises:
+      ValueError: an encoder without LoRA weights.
+    """
+    layers = list(lora_layers(encoder).values())
+    if not layers:
+        raise ValueError("the encoder has no LoRA weights; expected one that add_lora made")
+    known = ("query", "key_value", "attention_output", "intermediate_dense", "output_dense")
+    names = [name for name in known if layer_of(encoder.blocks[0], name).lora_enabled]
+    about = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha, "layers": names}
+    kernels = {
+        f"{i:03d}/{part}": ops.convert_to_numpy(getattr(layer, f"lora_kernel_{part}"))
+        for i, layer in enumerate(layers)
+        for part in "ab"
+    }
+    with new_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), **kernels)
+
+
+def load_lora(path, encoder):
+    """Gives an encoder the LoRA weights of a file that `save_lora` wrote.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: weights of another encoder; the message names the file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected one that save_lora wrote")
+    with np.load(path) as file:
+        found = {name: file[name] for name in file.files}
+    about = json.loads(str(found.pop("about")))
+    if not lora_layers(encoder):
+        add_lora(encoder, about["rank"], about["alpha"], about["layers"])
+    layers = lora_layers(encoder).values()
+    kernels = [getattr(layer, f"lora_kernel_{part}") for layer in layers for part in "ab"]
+    if [value.shape for value in found.values()] != [tuple(kernel.shape) for kernel in kernels]:
+        raise ValueError(f"{path}: its {len(found)} kernels are not those of this encoder, {len(kernels)}")
+    for kernel, value in zip(kernels, found.values()):
+        kernel.assign(value)
+
+
+def merge_lora(encoder):
+    """Returns a new encoder without LoRA weights that computes the same: they are added to the kernels."""
+    merged = type(encoder)(encoder.config, dtype=encoder.dtype_policy)
+    layers = lora_layers(encoder).values()
+    own = {id(kernel) for layer in layers for kernel in (layer.lora_kernel_a, layer.lora_kernel_b)}
+    kernels = {id(layer._kernel): layer for layer in layers}
+    values = []
+    for variable in encoder.variables:
+        if id(variable) in kernels:
+            layer = kernels[id(variable)]
+            scale = layer.lora_alpha / layer.lora_rank
+            values.append(variable + scale * ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b))
+        elif id(variable) not in own and "seed" not in variable.path:
+            values.append(variable)
+    targets = [variable for variable in merged.variables if "seed" not in variable.path]
+    for variable, value in zip(targets, values, strict=True):
+        variable.assign(value)
+    return merged
