@@ -28,11 +28,11 @@ flags.DEFINE_integer("seeds", 3, "Fine-tunings of each kind.")
 COMMON = ["--dropout=0.1", "--max_length=64", "--pooling=max"]
 FINE_TUNING = {
     "intents176": {
-        "pretrained": ["--epochs=20", "--learning_rate=3e-4", "--batch_size=32", "--patience=20"],
-        "random": ["--epochs=30", "--learning_rate=1e-3", "--batch_size=32", "--patience=30"],
+        "pretrained": ["--epochs=12", "--learning_rate=3e-4", "--batch_size=32", "--patience=12"],
+        "random": ["--epochs=25", "--learning_rate=1e-3", "--batch_size=32", "--patience=25"],
     },
     "3i4k": {
-        "pretrained": ["--epochs=4", "--learning_rate=2e-4", "--batch_size=64", "--patience=4"],
+        "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--batch_size=64", "--patience=3"],
         "random": ["--epochs=6", "--learning_rate=7e-4", "--batch_size=64", "--patience=6"],
     },
 }

@@ -230,6 +230,17 @@ def test_r_drop_without_dropout_is_the_loss_itself():
     assert classifier.loss(twice, r_drop=50.0)[0] > 2 * classifier.loss(batch)[0]
 
 
+def test_label_smoothing_spreads_a_share_over_all_classes():
+    classifier = new_classifier(num_classes=3, dropout=0.0)
+    ids = np.array([[2, 7, 6, 3], [2, 11, 6, 3]], "int32")
+    batch = dict(zip(INPUT_NAMES, (ids, np.ones_like(ids), np.zeros_like(ids))), labels=np.array([0, 2], "int32"))
+    batch["sample_weight"] = np.ones(2, "float32")
+    logits = ops.convert_to_numpy(classifier.logits(batch, training=False))
+    log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    expected = -(0.9 * log[[0, 1], batch["labels"]] + 0.1 * log.mean(-1)).mean()
+    assert float(classifier.loss(batch, smoothing=0.1)[0]) == pytest.approx(expected, abs=1e-5)
+
+
 def test_batches_of_two_views():
     classifier = new_classifier(num_classes=3, vocab=SUBWORDS)
     texts, labels = examples(20)
@@ -254,6 +265,7 @@ def test_batches_of_two_views():
 def test_it_learns_with_all_regularisation():
     classifier = new_classifier(vocab=SUBWORDS)
     options = dict(token_dropout=0.1, subword_dropout=0.3, r_drop=1.0, patience=None)
+    options |= dict(layer_decay=0.9, unfreeze_epochs=0.5, label_smoothing=0.05)
     history = fit(classifier, *examples(), validation=examples(30, seed=1), **options)
     assert classifier.evaluate(*examples(30, seed=2))["accuracy"] >= 0.9
     assert all(round(h["examples_per_second"] * h["seconds"]) == 60 for h in history)  # a row counts once

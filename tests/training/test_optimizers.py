@@ -122,3 +122,38 @@ def test_the_schedule_decays_as_a_power():
         np.testing.assert_allclose(float(square(step)), float(line(step)) ** 2, rtol=1e-4)
     with pytest.raises(ValueError, match="power is 0"):
         WarmupDecay(1.0, 0, 10, power=0)
+
+
+def test_layers_have_their_own_rates_from_their_own_step():
+    start, gradient = np.linspace(1, 2, 4, dtype="float32"), np.array([1, -2, 3, -4], "float32")
+    variables = [keras.Variable(start, name=name) for name in ("top", "middle", "late")]
+    optimizer = AdamW(0.1, weight_decay=0.5)
+    optimizer.layer_rates = {variables[1].path: (0.5, 0), variables[2].path: (1.0, 2)}
+    seen = []
+    for _ in range(3):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 3, variables)
+        seen.append([keras.ops.convert_to_numpy(v) for v in variables])
+    np.testing.assert_allclose(seen[2][0], adamw(start, [gradient] * 3, 0.1, decay=0.5), atol=1e-5)
+    np.testing.assert_allclose(seen[2][1], adamw(start, [gradient] * 3, 0.05, decay=0.5), atol=1e-5)
+    np.testing.assert_array_equal(seen[1][2], start)
+    assert (seen[2][2] != start).all()
+
+
+def test_lower_layers_learn_more_slowly_and_later():
+    from tfkor import Albert, AlbertConfig, Electra, ElectraConfig
+    from tfkor.training import layer_rates
+
+    sizes = dict(hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, embedding_size=4)
+    encoder = Electra(ElectraConfig(20, **sizes))
+    rates = layer_rates(encoder, decay=0.5, unfreeze_steps=10)
+    for layer, expected in (
+        (encoder.embeddings, (0.0625, 40)),
+        (encoder.embeddings_project, (0.0625, 40)),
+        (encoder.blocks[0], (0.125, 30)),
+        (encoder.blocks[2], (0.5, 10)),
+    ):
+        assert {rates[variable.path] for variable in layer.variables} == {expected}
+    albert = Albert(AlbertConfig(20, **sizes))
+    rates = layer_rates(albert, decay=0.5)
+    assert {rates[variable.path] for variable in albert.groups[0].variables} == {(0.5, 0)}
+    assert not any(variable.path in rates for variable in albert.pooler.variables)

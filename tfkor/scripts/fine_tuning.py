@@ -43,6 +43,8 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5):
     flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate; random weights want ten times as much.")
     flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
     flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.")
+    flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.")
+    flags.DEFINE_float("unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.")
     flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
     flags.DEFINE_integer("patience", None, "Epochs without a better dev figure after which training stops.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
@@ -77,7 +79,8 @@ def encoder_and_tokenizer(texts):
 
 def fit_options():
     """Keyword arguments of `Task.fit` but on_best."""
-    names = ("epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "ema", "patience", "seed")
+    names = ("epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "ema", "layer_decay")
+    names += ("unfreeze_epochs", "patience", "seed")
     return {name: FLAGS[name].value for name in names} | {"log_dir": FLAGS.tensorboard_dir}
 
 

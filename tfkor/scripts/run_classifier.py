@@ -83,7 +83,10 @@ def define_flags():
     flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.")
     flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.")
     flags.DEFINE_float("r_drop", 0.0, "Weight of R-Drop: better without pretraining, at twice the time; try 1.")
+    flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.")
+    flags.DEFINE_float("unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.")
     flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
+    flags.DEFINE_float("label_smoothing", 0.0, "Share of a label that is spread over all classes; try 0.1.")
     flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
     flags.DEFINE_integer("patience", 3, "Epochs without a better dev figure after which training stops.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
@@ -207,6 +210,9 @@ def train():
         subword_dropout=FLAGS.subword_dropout,
         r_drop=FLAGS.r_drop,
         ema=FLAGS.ema,
+        layer_decay=FLAGS.layer_decay,
+        unfreeze_epochs=FLAGS.unfreeze_epochs,
+        label_smoothing=FLAGS.label_smoothing,
         patience=FLAGS.patience,
         seed=FLAGS.seed,
         on_best=lambda: classifier.save(FLAGS.model_dir),

@@ -17,7 +17,7 @@ from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import training_batches
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs
+from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs, layer_rates
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
 MONITORS = {"softmax": "accuracy", "sigmoid": "micro_f1", "linear": "spearman"}
@@ -139,13 +139,16 @@ class TextClassifier:
         """Logits [B, C] -> probabilities [B, C], or the numbers themselves for a regression."""
         return {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "linear": lambda x: x}[self.activation](logits)
 
-    def loss(self, batch, r_drop=0.0):
+    def loss(self, batch, r_drop=0.0, smoothing=0.0):
         """The mean loss of a batch, weighted by its sample_weight, and no more figures.
 
         With `r_drop`, which `fit` explains, the second half of the batch holds the rows of the first half again.
         """
         logits = self.logits(batch, training=True)
         losses = self.row_losses(batch["labels"], logits)  # [B]
+        if smoothing and self.activation == "softmax":
+            uniform = -ops.mean(ops.log_softmax(logits), axis=-1)
+            losses = (1 - smoothing) * losses + smoothing * uniform
         if r_drop:
             losses = losses + r_drop * self.disagreement(*ops.split(logits, 2))
         weight = batch["sample_weight"]
@@ -186,6 +189,9 @@ class TextClassifier:
         subword_dropout=0.0,
         r_drop=0.0,
         ema=0.0,
+        layer_decay=1.0,
+        unfreeze_epochs=0.0,
+        label_smoothing=0.0,
         patience=3,
         seed=0,
         max_buckets=None,
@@ -208,6 +214,9 @@ class TextClassifier:
             R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
           ema: momentum of a moving average of the weights, which is what is evaluated and kept; 0.999 where there are
             thousands of steps.
+          layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one
+            more layer is trained, from the last one down; see `tfkor.training.layer_rates`.
+          label_smoothing: the share of a label that is spread over all classes (Szegedy et al. 2016).
           patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
@@ -241,8 +250,11 @@ class TextClassifier:
         )
         policy = self.encoder.dtype_policy.name
         total = len(batches) * epochs
-        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy)
-        loss = functools.partial(self.loss, r_drop=r_drop)
+        rates = None
+        if layer_decay != 1 or unfreeze_epochs:
+            rates = layer_rates(self.encoder, layer_decay, round(unfreeze_epochs * len(batches)))
+        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy, rates)
+        loss = functools.partial(self.loss, r_drop=r_drop, smoothing=label_smoothing)
         return fit_epochs(
             TrainStep(self.model, optimizer, loss, jit_compile, self.trained_variables()),
             batches,

@@ -12,7 +12,7 @@ from tfkor import data as tfkor_data
 from tfkor import zoo
 from tfkor.files import new_folder, write_json
 from tfkor.text import Ragged
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs
+from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs, layer_rates
 
 SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
 
@@ -40,6 +40,8 @@ class Task:
         weight_decay=0.01,
         clip_norm=1.0,
         ema=0.0,
+        layer_decay=1.0,
+        unfreeze_epochs=0.0,
         patience=None,
         seed=0,
         max_buckets=None,
@@ -52,6 +54,8 @@ class Task:
         Args:
           train, validation: data of the task; without `validation` all epochs are trained.
           ema: momentum of a moving average of the weights, which is what is evaluated and kept.
+          layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one
+            more layer is trained, from the last one down; see `tfkor.training.layer_rates`.
           patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
@@ -63,7 +67,10 @@ class Task:
         batches = self.batches(train, batch_size, max_buckets or (6 if compiles_each_shape(jit_compile) else 32), seed)
         policy = self.encoder.dtype_policy.name
         total = len(batches) * epochs
-        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy)
+        rates = None
+        if layer_decay != 1 or unfreeze_epochs:
+            rates = layer_rates(self.encoder, layer_decay, round(unfreeze_epochs * len(batches)))
+        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy, rates)
         idle = {id(variable) for variable in self.idle_variables()}
         trained = [variable for variable in self.model.trainable_variables if id(variable) not in idle]
         return fit_epochs(

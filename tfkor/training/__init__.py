@@ -2,7 +2,7 @@
 
 from tfkor.training.checkpoints import Checkpoints
 from tfkor.training.fitting import fit_epochs
-from tfkor.training.optimizers import AdamW, Lamb, WarmupDecay, build_optimizer
+from tfkor.training.optimizers import AdamW, Lamb, WarmupDecay, build_optimizer, layer_rates
 from tfkor.training.progress import Progress
 from tfkor.training.step import InferenceStep, TrainStep, compiles_each_shape
 
@@ -17,4 +17,5 @@ __all__ = [
     "build_optimizer",
     "compiles_each_shape",
     "fit_epochs",
+    "layer_rates",
 ]

@@ -12,13 +12,19 @@ class AdamW(keras.optimizers.AdamW):
 
     On the TensorFlow backend the gradient of a lookup is sparse, and Keras then squares each of the rows that a
     repeated id has instead of their sum. Dense gradients give what the JAX backend and PyTorch give.
+
+    `layer_rates`, {path of a variable: (factor, first step)}, multiplies the learning rate of some, from that step on
+    and not at all before it; see `layer_rates` below. It is not part of the config.
     """
+
+    layer_rates = None
 
     def apply(self, grads, trainable_variables=None):
         return super().apply(dense_gradients(grads), trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         """The same formula in one operation on the TensorFlow backend; Keras' dozen take twice as long on a CPU."""
+        learning_rate = self.rate_of(variable, learning_rate)
         if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
@@ -37,6 +43,40 @@ class AdamW(keras.optimizers.AdamW):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+    def rate_of(self, variable, learning_rate):
+        """The learning rate of a variable in this step."""
+        if not self.layer_rates:
+            return learning_rate
+        path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's variables have none
+        factor, first = self.layer_rates.get(path, (1.0, 0))
+        return learning_rate * factor * ops.cast(self.iterations >= first, "float32")
+
+    def _apply_weight_decay(self, variables):
+        if not self.layer_rates or self.weight_decay is None:
+            return super()._apply_weight_decay(variables)
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                rate = self.rate_of(variable, self._get_current_learning_rate())
+                self.assign_sub(variable, variable * (self.weight_decay * ops.cast(rate, variable.dtype)))
+
+
+def layer_rates(encoder, decay=1.0, unfreeze_steps=0):
+    """{path: (factor, first step)} for AdamW: the deeper a layer, the lower its learning rate, and the later it starts.
+
+    Args:
+      decay: of the rate from a layer to the one below (Howard and Ruder 2018; 0.95 in Sun et al. 2019); the head's is
+        1, the last layer's `decay`, that of the embeddings decay ** (L + 1).
+      unfreeze_steps: the last layer is trained from this step on, the one below from twice as many, and so on.
+    """
+    depth = {id(block): encoder.config.num_hidden_layers - i for i, block in enumerate(encoder.blocks)}  # shared: last
+    layers = [(layer, depth[id(layer)]) for layer in {id(block): block for block in encoder.blocks}.values()]
+    below = [encoder.embeddings] + ([encoder.embeddings_project] if encoder.embeddings_project is not None else [])
+    layers += [(layer, encoder.config.num_hidden_layers + 1) for layer in below]
+    return {
+        variable.path: (decay**deep, deep * unfreeze_steps) for layer, deep in layers for variable in layer.variables
+    }
 
 
 def dense_gradients(grads):
@@ -123,12 +163,13 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(
-    learning_rate, total_steps, warmup=0.1, weight_decay=0.01, clip_norm=1.0, ema=0.0, precision="float32"
+    learning_rate, total_steps, warmup=0.1, weight_decay=0.01, clip_norm=1.0, ema=0.0, precision="float32", rates=None
 ):
     """Returns AdamW with a warm-up over the share `warmup` of `total_steps`, decay to 0 and clipping by global norm.
 
     Biases and layer norms do not decay. `ema` is the momentum of a moving average of the weights, see
-    `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling.
+    `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling. `rates`: what
+    `layer_rates` gives.
     """
     if not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}; expected a momentum, from 0 (no average) to less than 1")
@@ -136,6 +177,7 @@ def build_optimizer(
     average = dict(use_ema=True, ema_momentum=ema) if ema else {}
     optimizer = AdamW(schedule, weight_decay=weight_decay, epsilon=1e-6, global_clipnorm=clip_norm, **average)
     optimizer.exclude_from_weight_decay(var_names=NO_WEIGHT_DECAY)
+    optimizer.layer_rates = rates
     if precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
