@@ -24,16 +24,17 @@ flags.DEFINE_integer("vocab_size", 16_000, "Entries of the tokenizer.")
 flags.DEFINE_list("datasets", ["intents176", "3i4k"], "What to fine-tune on.")
 flags.DEFINE_integer("seeds", 3, "Fine-tunings of each kind.")
 
-# the same for both, but for what suits each: random weights want a higher learning rate and more epochs
-COMMON = ["--dropout=0.1", "--max_length=64", "--pooling=max"]
+# the same for both, but for what suits each: random weights want more epochs, and to pool by the maximum; a higher
+# learning rate leaves four layers with random weights where they are
+COMMON = ["--dropout=0.2", "--max_length=64", "--subword_dropout=0.5", "--r_drop=1.0"]
 FINE_TUNING = {
     "intents176": {
-        "pretrained": ["--epochs=12", "--learning_rate=3e-4", "--batch_size=32", "--patience=12"],
-        "random": ["--epochs=25", "--learning_rate=1e-3", "--batch_size=32", "--patience=25"],
+        "pretrained": ["--epochs=12", "--learning_rate=5e-4", "--batch_size=32", "--patience=12", "--pooling=mean"],
+        "random": ["--epochs=20", "--learning_rate=3e-4", "--batch_size=32", "--patience=20", "--pooling=max"],
     },
     "3i4k": {
-        "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--batch_size=64", "--patience=3"],
-        "random": ["--epochs=6", "--learning_rate=7e-4", "--batch_size=64", "--patience=6"],
+        "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--batch_size=64", "--patience=3", "--pooling=mean"],
+        "random": ["--epochs=4", "--learning_rate=3e-4", "--batch_size=64", "--patience=4", "--pooling=max"],
     },
 }
 
