@@ -188,7 +188,7 @@ def test_dropout_is_active_in_training_only(tiny_config, tiny_encoder, three_arr
     assert largest_difference(trained, tiny_encoder(three_arrays)) > 0.1
     assert largest_difference(trained, tiny_encoder(three_arrays, training=True)) > 0.1
     pooled = tiny_encoder.pooled(three_arrays, training=True)
-    assert largest_difference([pooled], [tiny_encoder.pooled(three_arrays)]) > 0.1
+    assert largest_difference([pooled], [tiny_encoder.pooled(three_arrays)]) > 0.01
 
 
 def test_training_reaches_the_encoder_inside_another_model(tiny_encoder, three_arrays):

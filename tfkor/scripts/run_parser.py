@@ -12,7 +12,8 @@ line, whose words stand between blanks; with, of a file in --format. The last li
 from absl import flags
 
 from tfkor.data.trees import KLUE_DP_TAGS, read_conllu, read_klue_dp
-from tfkor.scripts import fine_tuning, run_program
+from tfkor.scripts import _fine_tuning as fine_tuning
+from tfkor.scripts import run_program
 
 FLAGS = flags.FLAGS
 READERS = {"klue_dp": read_klue_dp, "conllu": read_conllu}

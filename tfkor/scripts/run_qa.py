@@ -13,7 +13,8 @@ from absl import flags
 
 from tfkor.data.questions import read_questions
 from tfkor.data.text_data import DataError
-from tfkor.scripts import fine_tuning, run_program
+from tfkor.scripts import _fine_tuning as fine_tuning
+from tfkor.scripts import run_program
 
 FLAGS = flags.FLAGS
 

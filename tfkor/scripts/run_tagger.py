@@ -12,7 +12,8 @@ a line. The last line printed is one JSON object with the figures.
 from absl import flags
 
 from tfkor.data.tagging import KLUE_NER_LABELS, NAVER_NER_LABELS, read_klue_ner, read_naver_ner, read_tagged
-from tfkor.scripts import fine_tuning, run_program
+from tfkor.scripts import _fine_tuning as fine_tuning
+from tfkor.scripts import run_program
 
 FLAGS = flags.FLAGS
 READERS = {"klue_ner": read_klue_ner, "naver_ner": read_naver_ner, "columns": read_tagged}
