@@ -44,7 +44,6 @@ class AdamW(keras.optimizers.AdamW):
             grad=gradient,
         )
 
-
     def rate_of(self, variable, learning_rate):
         """The learning rate of a variable in this step."""
         if not self.layer_rates:
