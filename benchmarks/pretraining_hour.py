@@ -26,15 +26,18 @@ flags.DEFINE_integer("seeds", 3, "Fine-tunings of each kind.")
 
 # the same for both, but for what suits each: random weights want more epochs, and to pool by the maximum; a higher
 # learning rate leaves four layers with random weights where they are
-COMMON = ["--dropout=0.2", "--max_length=64", "--subword_dropout=0.5", "--r_drop=1.0"]
+COMMON = {
+    "intents176": ["--dropout=0.2", "--max_length=64", "--batch_size=32", "--subword_dropout=0.5", "--r_drop=1.0"],
+    "3i4k": ["--dropout=0.2", "--max_length=64", "--batch_size=64", "--subword_dropout=0.3"],
+}
 FINE_TUNING = {
     "intents176": {
-        "pretrained": ["--epochs=12", "--learning_rate=5e-4", "--batch_size=32", "--patience=12", "--pooling=mean"],
-        "random": ["--epochs=20", "--learning_rate=3e-4", "--batch_size=32", "--patience=20", "--pooling=max"],
+        "pretrained": ["--epochs=12", "--learning_rate=5e-4", "--patience=12", "--pooling=mean"],
+        "random": ["--epochs=20", "--learning_rate=3e-4", "--patience=20", "--pooling=max"],
     },
     "3i4k": {
-        "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--batch_size=64", "--patience=3", "--pooling=mean"],
-        "random": ["--epochs=4", "--learning_rate=3e-4", "--batch_size=64", "--patience=4", "--pooling=max"],
+        "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--patience=3", "--pooling=mean"],
+        "random": ["--epochs=4", "--learning_rate=3e-4", "--patience=4", "--pooling=max"],
     },
 }
 
@@ -92,7 +95,7 @@ def fine_tuned(folder, dataset, kind, model, tokenizer):
         else:
             start = [f"--tokenizer_dir={tokenizer}", f"--model={FLAGS.recipe.split('_')[0]}", "--size=mini"]
         arguments = [f"--dataset={dataset}", f"--model_dir={folder / name}", f"--seed={seed}", "--overwrite"]
-        arguments += [*start, *COMMON, *FINE_TUNING[dataset][kind]]
+        arguments += [*start, *COMMON[dataset], *FINE_TUNING[dataset][kind]]
         figures = once(folder / f"{name}.json", functools.partial(program, "run_classifier", *arguments))
         out.append({**figures["test"], "seconds": figures["seconds"]})
     return out

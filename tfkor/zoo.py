@@ -1,6 +1,5 @@
 """Encoders in folders: `save` writes one with its tokenizer, `load` reads it by its architecture's name."""
 
-import json
 from pathlib import Path
 
 from tfkor.files import new_folder, write_json
@@ -40,15 +39,15 @@ def load(source, dtype=None, **changes):
       FileNotFoundError: a part of it is not there.
       ValueError: config.json names no architecture of tfkor, or the weights are of other sizes.
     """
+    from tfkor.interop import load_pretrained
+    from tfkor.interop.configs import read_config
     from tfkor.text import Tokenizer
 
     folder = Path(source)
     if (folder / RUN / CONFIG).is_file():
         folder = folder / RUN
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) if (folder / CONFIG).is_file() else {}
+    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     if "architecture" not in config:
-        from tfkor.interop import load_pretrained
-
         pretrained = load_pretrained(folder, dtype=dtype, **changes)
         return pretrained.encoder, pretrained.tokenizer
     half = (folder / HALF).is_file()

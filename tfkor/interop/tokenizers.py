@@ -90,14 +90,13 @@ def read_sentencepiece(path, config, nfc):
         vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
         return PublishedTokenizer(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
     vocab = read_vocab(path.with_name("vocab.txt")) if path.with_name("vocab.txt").is_file() else None
-    names = [str(value) for key, value in config.items() if key.endswith("_token") and isinstance(value, str)]
     special = {}
     for role in ("pad", "unk", "cls", "sep", "mask"):
         wanted = (f"[{role.upper()}]", f"<{role}>")
         known = vocab or pieces
         found = [name for name in wanted if name in known]
         if not found:
-            raise ValueError(f"{path}: no {' or '.join(wanted)} among its {len(known)} pieces, nor in {names}")
+            raise ValueError(f"{path}: no {' or '.join(wanted)} among its {len(known)} pieces; expected one of them")
         special[role] = found[0]
     try:
         return PublishedTokenizer(proto, vocab, special, "xlnet", nfc, lowercase=bool(config.get("do_lower_case")))

@@ -9,9 +9,9 @@ from keras import ops
 
 from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead, gather_positions
 from tfkor.layers.gradients import cross_entropy
+from tfkor.layers.inputs import INPUT_NAMES
 
 BLOCK = 128  # ids in a block of `sample`
-ENCODER_INPUTS = ("input_word_ids", "input_mask", "segment_ids")
 
 
 @keras.saving.register_keras_serializable("tfkor")
@@ -153,7 +153,7 @@ class ReplacedTokenDetection(keras.Model):
 
 def encode(encoder, batch, training):
     """The last hidden states [B, S, H]; in packed rows a token attends to those of its own document only."""
-    word_ids, mask, segment_ids = (batch[name] for name in ENCODER_INPUTS)
+    word_ids, mask, segment_ids = (batch[name] for name in INPUT_NAMES)
     positions = batch.get("positions")
     if positions is not None:
         mask = ops.cast((mask[:, :, None] == mask[:, None, :]) & (mask > 0)[:, None, :], "int32")  # [B, S, S]

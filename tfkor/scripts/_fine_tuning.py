@@ -15,8 +15,11 @@ MODES = ("train", "evaluate", "predict")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5):
-    """Defines the flags that all of these programs have; the arguments are defaults."""
+def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dropout=0.1, patience=None):
+    """Defines the flags that all of these programs have; the arguments are defaults.
+
+    A program calls `flags.adopt_module_key_flags` of this module after that, so that its --help shows them.
+    """
     flags.DEFINE_enum("mode", "train", MODES, "What to do.")
     flags.DEFINE_string(
         "model_dir", None, "Folder of the model: written by train, read by evaluate and predict.", required=True
@@ -24,17 +27,18 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5):
     flags.DEFINE_string("train_file", None, "Data to train on.")
     flags.DEFINE_string("dev_file", None, "Data that choose the best epoch.")
     flags.DEFINE_string("test_file", None, "Data to evaluate on.")
-    flags.DEFINE_integer("test_rows", None, "Rows of the training data to test on instead, the same ones each time.")
     flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
     flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
     # Model
-    flags.DEFINE_string("init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name.")
+    flags.DEFINE_string(
+        "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
+    )
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer; by default the checkpoint's, or a new one.")
     flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.")
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
     flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
     flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.")
-    flags.DEFINE_float("dropout", 0.1, "Dropout before the head.")
+    flags.DEFINE_float("dropout", dropout, "Dropout before the head.")
     flags.DEFINE_integer("max_length", max_length, "Tokens of a row.")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder.")
     # Training
@@ -46,14 +50,21 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5):
     flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.")
     flags.DEFINE_float("unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.")
     flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
-    flags.DEFINE_integer("patience", None, "Epochs without a better dev figure after which training stops.")
+    flags.DEFINE_integer("patience", patience, "Epochs without a better dev figure after which training stops.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
     flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
     flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
 
 
-def encoder_and_tokenizer(texts):
-    """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`."""
+def define_test_rows():
+    flags.DEFINE_integer("test_rows", None, "Rows of the training data to test on instead, the same ones each time.")
+
+
+def encoder_and_tokenizer(texts, lowercase=False, **changes):
+    """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`.
+
+    `changes` are fields of the config of an encoder with random weights.
+    """
     import keras
 
     from tfkor.text import Tokenizer, train_wordpiece
@@ -66,15 +77,18 @@ def encoder_and_tokenizer(texts):
         if own is None and tokenizer is None:
             raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
         return encoder, own or tokenizer
-    tokenizer = own or Tokenizer.from_vocab(train_wordpiece(texts, vocab_size=FLAGS.vocab_size))
+    if own is None:
+        vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
+        own = Tokenizer.from_vocab(vocab, lowercase=lowercase)
     encoder_class, config_class = zoo.architecture(FLAGS.model)
     config = config_class.of(
         FLAGS.size,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=own.vocab_size,
         max_position_embeddings=FLAGS.max_length + config_class.position_offset,
         hidden_dropout_prob=FLAGS.hidden_dropout,
+        **changes,
     )
-    return encoder_class(config, dtype=FLAGS.precision), tokenizer
+    return encoder_class(config, dtype=FLAGS.precision), own
 
 
 def fit_options():

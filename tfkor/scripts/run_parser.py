@@ -20,8 +20,9 @@ READERS = {"klue_dp": read_klue_dp, "conllu": read_conllu}
 
 
 def define_flags():
-    fine_tuning.define_flags(max_length=256, epochs=10)
-    FLAGS["dropout"].default = FLAGS["dropout"].value = 0.33
+    fine_tuning.define_flags(max_length=256, epochs=10, dropout=0.33)
+    fine_tuning.define_test_rows()
+    flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_enum("format", "klue_dp", list(READERS), "Format of the files.")
     flags.DEFINE_bool("use_tags", False, "Whether the true parts of speech go in.")
 

@@ -22,6 +22,8 @@ LABELS = {"klue_ner": KLUE_NER_LABELS, "naver_ner": NAVER_NER_LABELS, "columns":
 
 def define_flags():
     fine_tuning.define_flags(max_length=128)
+    fine_tuning.define_test_rows()
+    flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_enum("format", "klue_ner", list(READERS), "Format of the files.")
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from keras import ops
 
 from tfkor.data.questions import QuestionData
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import klue_mrc_report, korquad_report
-from tfkor.tasks.task import INPUTS, Task, best_windows, bucketed, ragged, windows_of
+from tfkor.tasks.task import Task, best_windows, bucketed, ragged, windows_of
 
 HIDDEN = -1e9  # a logit where no answer may begin or end
 
@@ -118,7 +119,7 @@ class QuestionAnswerer(Task):
 
     def loss(self, batch):
         """The mean of the cross entropies of begin and end; padding is no place for either."""
-        logits = self.model([batch[name] for name in INPUTS], training=True)  # [B, S, 2]
+        logits = self.model([batch[name] for name in INPUT_NAMES], training=True)  # [B, S, 2]
         hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))
         logits = ops.transpose(logits + hidden[..., None], (0, 2, 1))  # [B, 2, S]
         losses = ops.mean(ops.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True), axis=-1)

@@ -17,9 +17,10 @@ from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import training_batches
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs, layer_rates
+from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
+COLUMNS = ("text_column", "label_column", "pair_column")  # of a DataFrame
 MONITORS = {"softmax": "accuracy", "sigmoid": "micro_f1", "linear": "spearman"}
 
 
@@ -114,11 +115,6 @@ class TextClassifier:
         """What a label is: "class" (a name), "multi_label" (a tuple of names) or "regression" (a number)."""
         return LABEL_TYPES[self.activation]
 
-    def trained_variables(self):
-        """All trainable ones but those of a pooler that `pooling` leaves out."""
-        idle = set() if self.pooling == "first" else {id(v) for v in self.encoder.pooler.variables}
-        return [variable for variable in self.model.trainable_variables if id(variable) not in idle]
-
     def logits(self, batch, training):
         """Dict of the three inputs [B, S] -> logits float32 [B, C], without computing what they don't need."""
         inputs = [batch[name] for name in INPUT_NAMES]
@@ -180,25 +176,15 @@ class TextClassifier:
         validation=None,
         epochs=10,
         batch_size=32,
-        learning_rate=5e-5,
-        warmup=0.1,
-        weight_decay=0.01,
-        clip_norm=1.0,
         class_weight=None,
         token_dropout=0.0,
         subword_dropout=0.0,
         r_drop=0.0,
-        ema=0.0,
-        layer_decay=1.0,
-        unfreeze_epochs=0.0,
         label_smoothing=0.0,
-        patience=3,
         seed=0,
         max_buckets=None,
         jit_compile=None,
-        on_best=None,
-        log_dir=None,
-        **columns,
+        **options,
     ):
         """Trains on texts and labels, and keeps the weights of the epoch that is best on `validation`.
 
@@ -212,14 +198,10 @@ class TextClassifier:
             for the second of the two passes, else for all rows.
           r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
             R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
-          ema: momentum of a moving average of the weights, which is what is evaluated and kept; 0.999 where there are
-            thousands of steps.
-          layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one
-            more layer is trained, from the last one down; see `tfkor.training.layer_rates`.
           label_smoothing: the share of a label that is spread over all classes (Szegedy et al. 2016).
-          patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
-          jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
+          options: of `tfkor.training.fine_tune`: learning_rate, warmup, ema, layer_decay, patience (3), on_best ...;
+            and of a DataFrame, text_column, label_column, pair_column.
 
         Ctrl-C ends the training and keeps the best weights so far. The same seed gives the same weights.
 
@@ -230,6 +212,8 @@ class TextClassifier:
           DataError: labels that are missing, of one class, or in `validation` alone.
         """
         keras.utils.set_random_seed(seed)
+        columns = {name: options.pop(name) for name in COLUMNS if name in options}
+        options = {"patience": 3} | options
         train = self.text_data(texts, labels, pairs, **columns)
         tfkor_data.check_trainable(train)
         self.prepare(train)
@@ -248,23 +232,18 @@ class TextClassifier:
             two_views=bool(r_drop),
             seed=seed,
         )
-        policy = self.encoder.dtype_policy.name
-        total = len(batches) * epochs
-        rates = None
-        if layer_decay != 1 or unfreeze_epochs:
-            rates = layer_rates(self.encoder, layer_decay, round(unfreeze_epochs * len(batches)))
-        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy, rates)
-        loss = functools.partial(self.loss, r_drop=r_drop, smoothing=label_smoothing)
-        return fit_epochs(
-            TrainStep(self.model, optimizer, loss, jit_compile, self.trained_variables()),
+        return fine_tune(
+            self.model,
+            self.encoder,
+            functools.partial(self.loss, r_drop=r_drop, smoothing=label_smoothing),
             batches,
-            epochs,
+            idle=() if self.pooling == "first" else self.encoder.pooler.variables,
+            epochs=epochs,
             evaluate=None if validation is None else lambda: self.evaluate(validation),
             monitor=MONITORS[self.activation],
-            patience=patience,
-            on_best=on_best,
-            log_dir=log_dir,
+            jit_compile=jit_compile,
             views=2 if r_drop else 1,
+            **options,
         )
 
     def prepare(self, train):

@@ -6,8 +6,9 @@ from keras import ops
 
 from tfkor.data.trees import KLUE_DP_RELATIONS
 from tfkor.layers import gather_positions
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dependency_report
-from tfkor.tasks.task import INPUTS, Task, bucketed, ragged
+from tfkor.tasks.task import Task, bucketed, ragged
 
 HIDDEN = -1e9  # the score of what is no word
 TAG_SIZE = 128  # of the embedding of a part of speech
@@ -48,7 +49,7 @@ class BiaffineModel(keras.Model):
 
     def words(self, batch, training):
         """float32 [B, S, 2 H + T]: the vector of the word that begins at each token."""
-        _, sequence = self.encoder([batch[name] for name in INPUTS], training=training)
+        _, sequence = self.encoder([batch[name] for name in INPUT_NAMES], training=training)
         sequence = ops.cast(sequence, "float32")
         parts = [sequence, gather_positions(sequence, ops.cast(batch["ends"], "int32"))]
         if self.tag_table is not None:

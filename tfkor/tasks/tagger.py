@@ -5,8 +5,9 @@ import numpy as np
 from keras import ops
 
 from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words_of
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import entity_report, klue_ner_report
-from tfkor.tasks.task import INPUTS, Task, best_windows, bucketed, ragged, windows_of
+from tfkor.tasks.task import Task, best_windows, bucketed, ragged, windows_of
 
 UNITS = {"character": characters_of, "word": words_of}
 
@@ -110,7 +111,7 @@ class TokenTagger(Task):
 
     def loss(self, batch):
         """The mean cross entropy of the pieces that have a tag."""
-        logits = self.model([batch[name] for name in INPUTS], training=True)
+        logits = self.model([batch[name] for name in INPUT_NAMES], training=True)
         tags = ops.cast(batch["tags"], "int32")
         losses = ops.sparse_categorical_crossentropy(ops.maximum(tags - 1, 0), logits, from_logits=True)
         weights = ops.cast(tags > 0, "float32") * batch["sample_weight"][:, None]

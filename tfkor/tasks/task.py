@@ -11,8 +11,9 @@ import tfkor
 from tfkor import data as tfkor_data
 from tfkor import zoo
 from tfkor.files import new_folder, write_json
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.text import Ragged
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, compiles_each_shape, fit_epochs, layer_rates
+from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
 
 SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
 
@@ -29,60 +30,23 @@ class Task:
     monitor = "f1"
 
     def fit(
-        self,
-        train,
-        validation=None,
-        *,
-        epochs=3,
-        batch_size=32,
-        learning_rate=5e-5,
-        warmup=0.1,
-        weight_decay=0.01,
-        clip_norm=1.0,
-        ema=0.0,
-        layer_decay=1.0,
-        unfreeze_epochs=0.0,
-        patience=None,
-        seed=0,
-        max_buckets=None,
-        jit_compile=None,
-        on_best=None,
-        log_dir=None,
+        self, train, validation=None, *, epochs=3, batch_size=32, seed=0, max_buckets=None, jit_compile=None, **options
     ):
         """Trains, and keeps the weights of the epoch that is best on `validation`; figures of each epoch, as a list.
 
         Args:
           train, validation: data of the task; without `validation` all epochs are trained.
-          ema: momentum of a moving average of the weights, which is what is evaluated and kept.
-          layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one
-            more layer is trained, from the last one down; see `tfkor.training.layer_rates`.
-          patience: epochs without a better validation figure after which training stops; None never stops early.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
-          jit_compile, on_best, log_dir: see TrainStep and fit_epochs.
+          options: of `tfkor.training.fine_tune`: learning_rate, warmup, ema, layer_decay, patience, on_best ...
 
         Ctrl-C ends the training and keeps the best weights so far. The same seed gives the same weights.
         """
         keras.utils.set_random_seed(seed)
         self.prepare(train)
         batches = self.batches(train, batch_size, max_buckets or (6 if compiles_each_shape(jit_compile) else 32), seed)
-        policy = self.encoder.dtype_policy.name
-        total = len(batches) * epochs
-        rates = None
-        if layer_decay != 1 or unfreeze_epochs:
-            rates = layer_rates(self.encoder, layer_decay, round(unfreeze_epochs * len(batches)))
-        optimizer = build_optimizer(learning_rate, total, warmup, weight_decay, clip_norm, ema, policy, rates)
-        idle = {id(variable) for variable in self.idle_variables()}
-        trained = [variable for variable in self.model.trainable_variables if id(variable) not in idle]
-        return fit_epochs(
-            TrainStep(self.model, optimizer, self.loss, jit_compile, trained),
-            batches,
-            epochs,
-            evaluate=None if validation is None else lambda: self.evaluate(validation),
-            monitor=self.monitor,
-            patience=patience,
-            on_best=on_best,
-            log_dir=log_dir,
-        )
+        evaluate = None if validation is None else lambda: self.evaluate(validation)
+        options = dict(epochs=epochs, jit_compile=jit_compile, evaluate=evaluate, monitor=self.monitor) | options
+        return fine_tune(self.model, self.encoder, self.loss, batches, idle=self.idle_variables(), **options)
 
     def idle_variables(self):
         """Those that the loss does not depend on: of the pooler, where the task is about tokens."""
@@ -96,7 +60,7 @@ class Task:
     def set_model(self, model):
         """Takes the model, from the three inputs to what it predicts."""
         self.model = model
-        self.set_outputs(lambda batch: model([batch[name] for name in INPUTS]))
+        self.set_outputs(lambda batch: model([batch[name] for name in INPUT_NAMES]))
 
     def set_outputs(self, function):
         """Takes a function of a batch that gives what the task predicts, and compiles it."""
@@ -138,9 +102,6 @@ class Task:
         for variable, value in zip(expected, found):
             variable.assign(value)
         return task
-
-
-INPUTS = ("input_word_ids", "input_mask", "segment_ids")
 
 
 # === Windows ===

@@ -3,7 +3,50 @@
 import math
 import time
 
+from tfkor.training.optimizers import build_optimizer, layer_rates
 from tfkor.training.progress import Progress
+from tfkor.training.step import TrainStep
+
+
+def fine_tune(
+    model,
+    encoder,
+    loss,
+    batches,
+    *,
+    idle=(),
+    epochs=3,
+    learning_rate=5e-5,
+    warmup=0.1,
+    weight_decay=0.01,
+    clip_norm=1.0,
+    ema=0.0,
+    layer_decay=1.0,
+    unfreeze_epochs=0.0,
+    jit_compile=None,
+    **options,
+):
+    """Trains a model, an encoder with a head on it; returns the figures of each epoch.
+
+    Args:
+      loss, batches: see TrainStep and fit_epochs.
+      idle: variables that the loss does not depend on.
+      learning_rate, warmup, weight_decay, clip_norm, ema: see build_optimizer.
+      layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one more
+        layer is trained, from the last one down; see layer_rates.
+      jit_compile: see TrainStep.
+      options: of fit_epochs: evaluate, monitor, patience, on_best, log_dir, views.
+    """
+    rates = None
+    if layer_decay != 1 or unfreeze_epochs:
+        rates = layer_rates(encoder, layer_decay, round(unfreeze_epochs * len(batches)))
+    policy = encoder.dtype_policy.name
+    optimizer = build_optimizer(
+        learning_rate, len(batches) * epochs, warmup, weight_decay, clip_norm, ema, policy, rates
+    )
+    idle = {id(variable) for variable in idle}
+    trained = [variable for variable in model.trainable_variables if id(variable) not in idle]
+    return fit_epochs(TrainStep(model, optimizer, loss, jit_compile, trained), batches, epochs, **options)
 
 
 def fit_epochs(
