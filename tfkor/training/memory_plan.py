@@ -13,7 +13,7 @@ import numpy as np
 GIB = 2**30
 PRECISIONS = {"float32": 4, "mixed_bfloat16": 2}  # bytes of an activation; weights and gradients are float32
 OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values that are kept for each weight
-FLOAT32, RANDOM_BITS = 4, 8  # bytes; JAX draws 64 bits for a value, and XLA keeps these, not what follows from them
+FLOAT32, RANDOM_BITS = 4, 8  # bytes of a value; the second is what XLA keeps of a dropout, by its own figures
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
 
 # google-research/bert, README: the largest batch for fine-tuning BERT-base with Adam, float32, on a GPU of 12 GB
