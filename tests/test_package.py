@@ -116,6 +116,8 @@ def test_every_script_of_the_wheel_explains_itself(built, tmp_path, script):
     assert f"tfkor.scripts.{script}" in done.stdout, done.stdout + done.stderr
     assert "  --" in done.stdout
     assert "Traceback" not in done.stderr
+    if script in ("run_classifier", "run_parser", "run_qa", "run_tagger"):
+        assert all(f"--{name}" in done.stdout for name in ("model_dir", "train_file", "learning_rate"))
 
 
 @pytest.mark.parametrize("installed", [None, "2.18.1", "2.22.0"])

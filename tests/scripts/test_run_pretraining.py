@@ -127,3 +127,7 @@ def test_the_flags_of_each_recipe_are_flags_and_the_command_line_wins(shards, tm
         FLAGS(["run_pretraining", "--recipe=bert_hour", "--length=99"])
         run_pretraining.apply_recipe()
         assert (FLAGS.model, FLAGS.length) == ("bert", 99)
+    with flagsaver.flagsaver():
+        FLAGS(["run_pretraining", "--recipe=bert_hour", "--steps=5"])
+        run_pretraining.apply_recipe()
+        assert (FLAGS.steps, FLAGS.train_hours) == (5, None)

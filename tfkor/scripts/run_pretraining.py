@@ -97,8 +97,10 @@ def apply_recipe():
         from tfkor import recipes
 
         raise app.UsageError(f"--recipe={FLAGS.recipe}; expected one of {', '.join(recipes.names())}") from error
+    budgets = ("steps", "train_hours")
+    own_budget = any(FLAGS[name].present for name in budgets)
     for name, value in recipe.FLAGS.items():
-        if not FLAGS[name].present:
+        if not FLAGS[name].present and not (own_budget and name in budgets):
             FLAGS[name].value = value
 
 
