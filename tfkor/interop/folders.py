@@ -10,6 +10,7 @@ from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, to_hugg
 from tfkor.interop.tensors import read_tensors, write_safetensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
+from tfkor.known import did_you_mean
 
 # Files of TF 1 checkpoints that hold the sizes; ELECTRA's come without
 TF1_CONFIGS = {"bert": "bert_config.json", "albert": "albert_config.json"}
@@ -79,7 +80,9 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
 def fetch(name, revision=None):
     """The folder of a model on the Hugging Face hub, downloaded once."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise FileNotFoundError(f"{name}: no such folder; expected one, or a name as klue/bert-base")
+        raise FileNotFoundError(
+            f"{name}: no such folder; expected one, or a name as klue/bert-base{did_you_mean(name)}"
+        )
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -89,7 +92,7 @@ def fetch(name, revision=None):
     except Exception as error:  # of many libraries below it, all about a network or a name
         raise ConnectionError(
             f"{name} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); expected a network "
-            "and a name of the hub, or a folder"
+            f"and a name of the hub, or a folder{did_you_mean(name)}"
         ) from error
 
 
