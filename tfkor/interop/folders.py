@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfkor.files import new_folder, write_json
 from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
-from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, to_huggingface
+from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, tied_names, to_huggingface
 from tfkor.interop.tensors import read_tensors, write_safetensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
@@ -160,6 +160,9 @@ def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False)
     with new_folder(folder, overwrite) as temporary:
         name = CLASSES[kinds].format(type(encoder).__name__)
         write_json(temporary / "config.json", config_to_huggingface(encoder, name, tokenizer))
-        write_safetensors(temporary / "model.safetensors", to_huggingface(encoder, heads))
+        tensors = to_huggingface(encoder, heads)
+        for copy in tied_names(encoder, heads):  # which the files of transformers don't hold either
+            del tensors[copy]
+        write_safetensors(temporary / "model.safetensors", tensors)
         if tokenizer is not None:
             write_tokenizer(temporary, tokenizer, encoder.max_length)
