@@ -1,8 +1,8 @@
 """The true sizes of every known checkpoint, with random weights that transformers makes: in, run, out and in again.
 
 Outputs and gradients differ by at most 1e-4, the tensors of the two folders by no bit, and transformers computes from
-ours what it computed from its own. By default each has 2 of its layers and some are left out, which have sizes between
-those of others; TFKOR_FULL=1 takes all of them with all layers, and needs 15 GB of memory:
+ours what it computed from its own. By default there is one of each architecture and width, with 2 of its layers;
+TFKOR_FULL=1 takes every vocabulary and all layers, and needs 10 GB of memory:
 
     TFKOR_FULL=1 python -m pytest tests/parity/test_known_checkpoints.py -s
 """
@@ -38,8 +38,11 @@ def distinct():
     """The known checkpoints that differ in class or sizes, each by the first name that has them."""
     found = {}
     for known in zoo.known_checkpoints().values():
-        if known.readable != "no":
-            found.setdefault((class_name(known), *known.config.values()), known)
+        sizes = dict(known.config)
+        if not FULL:
+            sizes = {name: value for name, value in sizes.items() if name not in ("vocab_size", "num_hidden_layers")}
+        if known.readable != "no" and (FULL or known.vocab_size < 200_000):  # XLM-R's take the longest
+            found.setdefault((class_name(known), *sizes.values()), known)
     return {known.name: known for known in found.values()}
 
 
@@ -72,13 +75,13 @@ def make(known, folder):
     return model
 
 
-def run_there(model, inputs):
+def run_there(model, inputs, **options):
     """[last hidden state, logits ...] of a model of transformers."""
     import torch
 
     ids, mask, types = (torch.from_numpy(value).long() for value in inputs.values())
     types = {} if "Roberta" in type(model).__name__ else {"token_type_ids": types}
-    output = model(ids, attention_mask=mask, output_hidden_states=True, **types)
+    output = model(ids, attention_mask=mask, output_hidden_states=True, **types, **options)
     return [output.hidden_states[-1], *(value for name, value in output.items() if name.endswith("logits"))]
 
 
@@ -103,15 +106,15 @@ def factors(outputs, mask):
     return out
 
 
-def long_inputs(config, known):
-    """One row of as many tokens as there are positions."""
-    ids = random_state("long").randint(5, config.vocab_size, (1, known.max_length)).astype("int32")
-    types = (np.arange(known.max_length) >= 9).astype("int32")[None] * (config.type_vocab_size > 1)
-    return {"input_word_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": types.astype("int32")}
+def last_row(inputs, known):
+    """(the first row of the inputs, its positions) where these are the last that the model has."""
+    first = {name: value[:1] for name, value in inputs.items()}
+    length = first["input_word_ids"].shape[1]
+    return first, np.arange(known.max_length - length, known.max_length, dtype="int32")[None]
 
 
-def expected_of(model, inputs, long):
-    """What transformers computes: outputs, gradients by name, and the last hidden state of the long row."""
+def expected_of(model, inputs, row, positions):
+    """What transformers computes: outputs, gradients by name, and the last hidden state of the last row."""
     import torch
 
     last = model.config.num_hidden_layers - 1
@@ -123,11 +126,12 @@ def expected_of(model, inputs, long):
     sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True)).backward()
     gradients = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
     with torch.no_grad():
-        long = run_there(getattr(model, model.base_model_prefix), long)[0].numpy()
-    return [output.detach().numpy() for output in outputs], gradients, long
+        base = getattr(model, model.base_model_prefix)
+        (last,) = run_there(base, row, position_ids=torch.from_numpy(positions).long())
+    return [output.detach().numpy() for output in outputs], gradients, last.numpy()
 
 
-def found_of(found, inputs, long, names):
+def found_of(found, inputs, row, positions, names):
     """The same of tfkor, of the gradients with these names."""
     entries = weights_and_names(found.encoder, list(found.heads.values()))
     entries = [entry for entry in entries if set(entry[2]) <= set(names)]
@@ -142,7 +146,8 @@ def found_of(found, inputs, long, names):
     for (_, path, parts), value in zip(entries, values, strict=True):
         for name, part in zip(parts, np.split(np.asarray(value), len(parts), axis=-1), strict=True):
             gradients[name] = part.T if is_kernel(path) else part
-    return list(map(ops.convert_to_numpy, outputs)), gradients, ops.convert_to_numpy(run_here(found, long)[0])
+    hidden_states, _ = found.encoder.encode(*row.values(), positions=positions)
+    return list(map(ops.convert_to_numpy, outputs)), gradients, ops.convert_to_numpy(hidden_states[-1])
 
 
 def difference(ours, theirs):
@@ -166,29 +171,25 @@ def test_true_sizes_go_in_out_and_in_again(transformers, known):
         assert {name: getattr(config, name, value) for name, value in sizes.items()} == sizes
         assert type(found.encoder).__name__ == known.architecture and found.encoder.max_length == known.max_length
 
-        inputs, long = recipe_inputs(config, 16), long_inputs(config, known)
-        outputs, gradients, row = expected_of(model, inputs, long)
-        our_outputs, our_gradients, our_row = found_of(found, inputs, long, gradients)
+        inputs = recipe_inputs(config, 12)
+        row, positions = last_row(inputs, known)
+        outputs, gradients, last = expected_of(model, inputs, row, positions + config.position_offset)
+        our_outputs, our_gradients, our_last = found_of(found, inputs, row, positions, gradients)
         shown = inputs["input_mask"][..., None]
         our_outputs[0], outputs[0] = our_outputs[0] * shown, outputs[0] * shown
-        forward = [difference(*pair) for pair in zip([*our_outputs, our_row], [*outputs, row], strict=True)]
+        forward = [difference(*pair) for pair in zip([*our_outputs, our_last], [*outputs, last], strict=True)]
         assert set(our_gradients) == set(gradients)
         backward = {name: difference(our_gradients[name], value) for name, value in gradients.items()}
 
-        heads = list(found.heads.values())
-        save_huggingface(back, found.encoder, heads=heads)
+        save_huggingface(back, found.encoder, heads=list(found.heads.values()))
         ours, theirs = read_tensors(back), read_tensors(there)
-        assert {name: value.tobytes() for name, value in ours.items()} == {n: v.tobytes() for n, v in theirs.items()}
-        again = load_pretrained(back)
-        for one, other in zip([found.encoder, *heads], [again.encoder, *again.heads.values()], strict=True):
-            for before, after in zip(one.trainable_variables, other.trainable_variables, strict=True):
-                same = np.array_equal(before, after)
-                assert same or "pooler" in before.path, before.path  # a masked language model has none
+        assert sorted(ours) == sorted(theirs)
+        assert all(np.array_equal(ours[name].view("u4"), value.view("u4")) for name, value in theirs.items())
         name = read_config(back / "config.json")["architectures"][0]
         theirs = getattr(transformers, name).from_pretrained(back, attn_implementation="eager").eval()
         with torch.no_grad():
             for before, after in zip(run_there(model, inputs), run_there(theirs, inputs), strict=True):
                 assert torch.equal(before, after)
-    print(
-        f"\n{known.name}: {max(forward):.1e} forward, {max(backward.values()):.1e} backward, {len(backward)} gradients"
-    )
+    largest = max(float(np.abs(value).max()) for value in gradients.values())
+    told = f"{max(forward):.1e} forward, {max(backward.values()):.1e} backward"
+    print(f"\n{known.name}: {told}, of gradients up to {largest:.1e}")
