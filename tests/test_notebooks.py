@@ -25,6 +25,8 @@ SMALL = {
         NUM_HIDDEN_LAYERS=1,
     ),
     "02_pretrain": dict(VOCAB_SIZE=2500, STEPS=1000, ELECTRA_STEPS=60, EPOCHS=2),
+    "03_korean_checkpoints": dict(MAX_TRAIN_ROWS=704, EPOCHS=1, LEARNING_RATE=1e-3),
+    "04_korquad_ner": dict(EPOCHS=4, LEARNING_RATE=1e-3),
 }
 
 pytestmark = pytest.mark.skipif(not NOTEBOOKS, reason="runs in a checkout: a source distribution has no colab/")
@@ -130,3 +132,61 @@ print(json.dumps({name: globals()[name] for name in names.split()}))
     assert 0.5 < found["electra_figures"]["held_out_rtd_accuracy"] < 1
     assert 0 < found["accuracy"] < 1
     assert {"curves.png", "encoder/config.json", "shards/manifest.json", "bert/log.jsonl"} <= set(found["files"])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A folder as those of the hub: a small BERT with random weights, and a tokenizer of the texts of intents176."""
+    import keras
+
+    from tfkor import Bert, BertConfig, Tokenizer
+    from tfkor.data import load_intents176
+    from tfkor.interop import save_huggingface
+    from tfkor.layers import MaskedLmHead
+    from tfkor.text import train_wordpiece
+
+    keras.utils.set_random_seed(0)
+    tokenizer = Tokenizer.from_vocab(train_wordpiece(load_intents176("train").texts, vocab_size=1500), nfc=False)
+    encoder = Bert(BertConfig.of("tiny", vocab_size=tokenizer.vocab_size, max_position_embeddings=128))
+    folder = tmp_path_factory.mktemp("checkpoint") / "random-bert"
+    save_huggingface(folder, encoder, tokenizer, [MaskedLmHead.of(encoder)])
+    return str(folder)
+
+
+@pytest.mark.slow
+def test_the_notebook_of_checkpoints(execute, checkpoint):
+    notebook = nbformat.read(ROOT / "colab/03_korean_checkpoints.ipynb", as_version=nbformat.NO_CONVERT)
+    then = """
+files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
+pieces = [tokenizer.tokenize(each) for each in (sentence, decomposed)]
+likeliest = [answers[0][0] for answers in classifier.top(utterances, k=1)]
+names = "message refused pieces accuracy served_labels likeliest gap files"
+print(json.dumps({name: globals()[name] for name in names.split()}))
+"""
+    found = json.loads(execute(notebook, {**SMALL["03_korean_checkpoints"], "CHECKPOINT": checkpoint}, then))
+    assert "did you mean klue/bert-base?" in found["message"] and "strips accents" in found["refused"]
+    assert found["pieces"][0] == found["pieces"][1] and "[UNK]" not in found["pieces"][0]
+    assert 0 <= found["accuracy"] <= 1
+    assert found["served_labels"] == found["likeliest"]
+    assert found["gap"] < 1e-6
+    written = {"huggingface/model.safetensors", "huggingface/tokenizer.json", "encoder/config.json"}
+    assert {*written, "strings/saved_model.pb"} <= set(found["files"])
+
+
+@pytest.mark.slow
+def test_the_notebook_of_questions_and_names(execute, checkpoint):
+    notebook = nbformat.read(ROOT / "colab/04_korquad_ner.ipynb", as_version=nbformat.NO_CONVERT)
+    then = """
+files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
+entities = [[sentence[begin:end] == word for _, word, begin, end in row] for sentence, row in zip(sentences, found)]
+count = len(windows)
+names = "ner_report qa_report same entities count files"
+print(json.dumps({name: globals()[name] for name in names.split()}))
+"""
+    found = json.loads(execute(notebook, {**SMALL["04_korquad_ner"], "CHECKPOINT": checkpoint}, then))
+    assert found["ner_report"]["entity_f1"] > 0.1 and 0 < found["ner_report"]["character_f1"] <= 1
+    assert 0 <= found["qa_report"]["exact_match"] <= found["qa_report"]["f1"] <= 1
+    assert found["same"] == [True] * 3 and found["count"] > 1
+    assert len(found["entities"]) == 3 and all(map(all, found["entities"]))
+    written = {"tagger/task.json", "answerer/task.json", "answerer_huggingface/model.safetensors"}
+    assert written <= set(found["files"])

@@ -1,8 +1,10 @@
-"""Encoders in folders: `save` writes one with its tokenizer, `load` reads it by its architecture's name."""
+"""Encoders: `save` writes one with its tokenizer into a folder, `load` reads it, or a published one by its name, and
+`known_checkpoints` lists the published ones that know Korean."""
 
 from pathlib import Path
 
 from tfkor.files import new_folder, write_json
+from tfkor.known import known_checkpoints  # noqa: F401
 
 ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
 NAMES = tuple(name.lower() for name in ARCHITECTURES)  # as programs take them
@@ -31,7 +33,8 @@ def load(source, dtype=None, **changes):
 
     Args:
       source: a folder that `save` or run_pretraining wrote, one of Hugging Face transformers or google-research, or a
-        name on the Hugging Face hub; of the last three, `tfkor.interop.load_pretrained` has more options.
+        name on the Hugging Face hub (`known_checkpoints` lists those of Korean); of the last three,
+        `tfkor.interop.load_pretrained` has more options.
       dtype: float32, mixed_bfloat16 or mixed_float16.
       changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tfkor.files import new_folder, write_json
 from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
-from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, to_huggingface
+from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, tied_names, to_huggingface
 from tfkor.interop.tensors import read_tensors, write_safetensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
+from tfkor.known import did_you_mean
 
 # Files of TF 1 checkpoints that hold the sizes; ELECTRA's come without
 TF1_CONFIGS = {"bert": "bert_config.json", "albert": "albert_config.json"}
@@ -79,7 +80,9 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
 def fetch(name, revision=None):
     """The folder of a model on the Hugging Face hub, downloaded once."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise FileNotFoundError(f"{name}: no such folder; expected one, or a name as klue/bert-base")
+        raise FileNotFoundError(
+            f"{name}: no such folder; expected one, or a name as klue/bert-base{did_you_mean(name)}"
+        )
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -89,7 +92,7 @@ def fetch(name, revision=None):
     except Exception as error:  # of many libraries below it, all about a network or a name
         raise ConnectionError(
             f"{name} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); expected a network "
-            "and a name of the hub, or a folder"
+            f"and a name of the hub, or a folder{did_you_mean(name)}"
         ) from error
 
 
@@ -157,6 +160,9 @@ def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False)
     with new_folder(folder, overwrite) as temporary:
         name = CLASSES[kinds].format(type(encoder).__name__)
         write_json(temporary / "config.json", config_to_huggingface(encoder, name, tokenizer))
-        write_safetensors(temporary / "model.safetensors", to_huggingface(encoder, heads))
+        tensors = to_huggingface(encoder, heads)
+        for copy in tied_names(encoder, heads):  # which the files of transformers don't hold either
+            del tensors[copy]
+        write_safetensors(temporary / "model.safetensors", tensors)
         if tokenizer is not None:
             write_tokenizer(temporary, tokenizer, encoder.max_length)
