@@ -1,6 +1,7 @@
 """Files -> texts -> batches, in NumPy; knows nothing of models."""
 
 from tfkor.data.batching import Batches, Buckets, choose_boundaries
+from tfkor.data.dialogues import DialogueData, read_klue_wos, read_ontology
 from tfkor.data.encoding import ShardRecipe, encode_lines
 from tfkor.data.korean import (
     LABELS_3I4K,
@@ -33,6 +34,7 @@ __all__ = [
     "Batches",
     "Buckets",
     "DataError",
+    "DialogueData",
     "Intent",
     "RedrawnBatches",
     "Shard",
@@ -52,7 +54,9 @@ __all__ = [
     "load_dataset",
     "load_intents176",
     "read_3i4k",
+    "read_klue_wos",
     "read_nsmc",
+    "read_ontology",
     "read_table",
     "read_tfrecords",
     "sentence_splitter",

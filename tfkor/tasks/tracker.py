@@ -1,0 +1,314 @@
+"""Dialogue state tracking: the value of each slot is generated or copied (TRADE, Wu et al. 2019)."""
+
+from itertools import takewhile
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfkor.data.dialogues import split_state
+from tfkor.layers.gradients import cross_entropy
+from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.metrics import dialogue_report
+from tfkor.tasks.task import Task, bucketed, ragged
+
+HIDDEN = -1e9  # the attention's score of padding
+GATES = ("none", "dontcare", "ptr", "yes", "no")  # in the order of KLUE-baseline's ids; ptr: what is generated
+CLEANED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")  # Hugging Face's clean_up_tokenization
+
+
+@keras.saving.register_keras_serializable("tfkor")
+class SlotGenerator(keras.Model):
+    """Three int inputs [B, S] -> gate logits float32 [B, J, 5] of J slots, and the ids of their values int [B, J, L].
+
+    As in KLUE-baseline with parallel decoding: a GRU decodes each slot, from the pooled vector of the history; its
+    first input is the sum of the word vectors of the slot's name. Each step attends to the history, and gives a mixture
+    of two distributions, over the vocabulary, whose weights are the encoder's word vectors, and over the pieces of the
+    history. The gate is read from what the first step attends to.
+
+    Args:
+      encoder: a model of tfkor.
+      slot_ids: int [J, P], the pieces of each slot's name, padded with [PAD], whose vector counts too.
+      dropout: of the GRU's inputs.
+    """
+
+    def __init__(self, encoder, slot_ids, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.slot_ids = encoder, np.asarray(slot_ids, np.int32)
+        hidden = encoder.config.hidden_size
+        self.cell = keras.layers.GRUCell(hidden, dtype="float32", name="gru")
+        self.share = keras.layers.Dense(1, dtype="float32", name="share")  # of the vocabulary in the mixture
+        self.gate = keras.layers.Dense(len(GATES), dtype="float32", name="gate")
+        self.pooler = None
+        if not encoder.pooler.variables:  # ELECTRA's
+            self.pooler = keras.layers.Dense(hidden, activation="tanh", dtype="float32", name="pooler")
+            self.pooler.build((None, hidden))
+        self.cell.build((None, hidden))
+        self.share.build((None, None, 3 * hidden))
+        self.gate.build((None, None, hidden))
+        self.dropout = keras.layers.Dropout(dropout)
+        self.seeds = keras.random.SeedGenerator()
+        self.built = True
+
+    def read(self, inputs, training):
+        """The vectors of the history, float32 [B, S, H], and the first state of the decoder, [B, H]."""
+        pooled, sequence = self.encoder(list(inputs), training=training)
+        pooled, sequence = ops.cast(pooled, "float32"), ops.cast(sequence, "float32")
+        return sequence, pooled if self.pooler is None else self.pooler(pooled)
+
+    def word_vectors(self, ids):
+        """float32 [..., H], as wide as the layers that they go into."""
+        words, project = ops.take(self.encoder.word_embeddings, ids, axis=0), self.encoder.embeddings_project
+        return ops.cast(words if project is None else project(words), "float32")
+
+    def vocabulary_logits(self, state):
+        """float32 [B, J, H] -> [B, J, V], the products with the word vectors but for a number that all have alike."""
+        dtype, project = self.encoder.compute_dtype, self.encoder.embeddings_project
+        state = ops.cast(state, dtype)
+        if project is not None:
+            state = ops.matmul(state, ops.transpose(ops.cast(project.kernel, dtype)))  # [B, J, E]
+        return ops.cast(ops.matmul(state, ops.transpose(ops.cast(self.encoder.word_embeddings, dtype))), "float32")
+
+    def decode(self, inputs, length, choose, training=False):
+        """Decodes `length` steps; returns the gates' logits float32 [B, J, 5].
+
+        `choose(step, logits [B, J, V], share [B, J], attention [B, J, S])` gives the ids that are the next step's
+        input, int [B, J]; `share` is a logit.
+        """
+        memory, first = self.read(inputs, training)
+        hidden = HIDDEN * (1.0 - ops.cast(inputs[1], "float32"))[:, None, :]  # [B, 1, S]
+        words = ops.sum(self.word_vectors(self.slot_ids), axis=1)[None]  # [1, J, H]
+        state = ops.repeat(first[:, None, :], len(self.slot_ids), axis=1)  # [B, J, H]
+        words = words + ops.zeros_like(state)
+        for step in range(length):
+            words = self.dropout(words, training=training)
+            width = words.shape[-1]
+            flat, _ = self.cell(ops.reshape(words, (-1, width)), ops.reshape(state, (-1, width)))
+            state = ops.reshape(flat, ops.shape(words))  # [B, J, H]
+            attention = ops.softmax(ops.matmul(state, ops.transpose(memory, (0, 2, 1))) + hidden)  # [B, J, S]
+            context = ops.matmul(attention, memory)  # [B, J, H]
+            if step == 0:
+                gates = self.gate(context)
+            share = self.share(ops.concatenate([words, state, context], axis=-1))[..., 0]  # [B, J]
+            chosen = choose(step, self.vocabulary_logits(state), share, attention)
+            words = self.word_vectors(chosen)
+        return gates
+
+    def call(self, inputs, length=10, training=False):
+        values = []
+
+        def choose(step, logits, share, attention):
+            values.append(ops.argmax(mixture(inputs[0], logits, share, attention), axis=-1))
+            return values[-1]
+
+        gates = self.decode(inputs, length, choose, training)
+        return gates, ops.stack(values, axis=-1)
+
+    def nats(self, inputs, targets, forced, training=True):
+        """The gates' logits, and the negative log probability of the targets int [B, J, L], float32 [B, J, L].
+
+        `forced` is a bool scalar: whether the next step's input is the target, or what is likeliest.
+        """
+        nats = []
+
+        def choose(step, logits, share, attention):
+            target = targets[:, :, step]  # [B, J]
+            inside = ops.cast(target[..., None] == ops.cast(inputs[0], "int32")[:, None, :], "float32")  # [B, J, S]
+            copied = ops.sum(attention * inside, axis=-1)
+            generate = ops.log_sigmoid(share) - cross_entropy(target, logits)
+            copy = ops.log_sigmoid(-share) + ops.log(ops.maximum(copied, 1e-30))  # the log's gradient is finite
+            nats.append(-ops.logaddexp(generate, copy))
+            told = [ops.stop_gradient(each) for each in (logits, share, attention)]
+            return ops.cond(
+                forced, lambda: target, lambda: ops.cast(ops.argmax(mixture(inputs[0], *told), axis=-1), "int32")
+            )
+
+        gates = self.decode(inputs, targets.shape[-1], choose, training)
+        return gates, ops.stack(nats, axis=-1)
+
+
+def mixture(ids, logits, share, attention):
+    """p(word) = g p(word | vocabulary) + (1 - g) p(word | history), g = sigmoid(share): float32 [B, J, V].
+
+    `ids` int [B, S] are those of the history, whose attention float32 [B, J, S] is added up where a word stands twice.
+    """
+    batch, slots, length = ops.shape(attention)
+    rows, columns, _ = ops.meshgrid(ops.arange(batch), ops.arange(slots), ops.arange(length), indexing="ij")
+    words = ops.zeros_like(rows) + ops.cast(ids, rows.dtype)[:, None, :]
+    copied = ops.scatter(ops.stack([rows, columns, words], axis=-1), attention, ops.shape(logits))
+    generate = ops.sigmoid(share)[..., None]
+    return generate * ops.softmax(logits) + (1.0 - generate) * copied
+
+
+class DialogueTracker(Task):
+    """What the user of a dialogue wants, after each of the user's turns: a list of "domain-slot-value".
+
+        tracker = DialogueTracker(encoder, tokenizer=tokenizer)
+        tracker.fit(read_klue_wos("wos-v1.1_train.json"), validation=read_klue_wos("wos-v1.1_dev.json"))
+        tracker.predict([["서울에 있는 호텔 찾아 주세요.", "가격대는요?", "저렴한 곳이요."]])
+        # [[["숙소-지역-서울 중앙"], ["숙소-지역-서울 중앙", "숙소-가격대-저렴"]]]
+
+    Args:
+      encoder: a model of tfkor.
+      slots: list of "domain-slot"; None takes those of the ontology, else those that `fit` sees.
+      ontology: None, or {slot: its values} as `tfkor.data.read_ontology` gives; what is generated is then written as a
+        value of its slot that has the same pieces. Without, as KLUE-baseline does it: 나-다 comes out as 나 - 다.
+      dropout: of the decoder's inputs.
+      teacher_forcing: share of the training steps in which the decoder is given the true pieces.
+      tokenizer: a tfkor.text.Tokenizer.
+      max_length: tokens of a row; the beginning of a longer history is cut off.
+      max_value: pieces of a value that are generated, [SEP] among them; 10 in KLUE-baseline.
+    """
+
+    settings = ("slots", "ontology", "dropout", "teacher_forcing", "max_length", "max_value")
+    monitor = "slot_f1"
+
+    def __init__(
+        self,
+        encoder,
+        slots=None,
+        ontology=None,
+        dropout=0.1,
+        teacher_forcing=0.5,
+        *,
+        tokenizer,
+        max_length=510,
+        max_value=10,
+    ):
+        if max_length > encoder.max_length:
+            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+        if max_length < 3 or max_value < 1:
+            raise ValueError(f"max_length is {max_length}, max_value {max_value}; expected 3 or more, 1 or more")
+        self.encoder, self.tokenizer, self.ontology = encoder, tokenizer, ontology
+        self.dropout, self.teacher_forcing = dropout, teacher_forcing
+        self.max_length, self.max_value = max_length, max_value
+        self.model = None
+        self.slots = slots or (ontology and sorted(ontology))
+        if self.slots:
+            self.slots = list(self.slots)
+            self.build()
+
+    def build(self):
+        names = self.tokenizer.ids([slot.replace("-", " ") for slot in self.slots]).to_lists()
+        longest = max(map(len, names))
+        padded = [[*ids, *[self.tokenizer.pad_id] * (longest - len(ids))] for ids in names]
+        self.spelled = {slot: {} for slot in self.slots}  # {pieces: value}
+        for slot, values in (self.ontology or {}).items():
+            for ids, value in zip(self.tokenizer.ids(values).to_lists(), values):
+                self.spelled.setdefault(slot, {}).setdefault(tuple(ids), value)
+        model = SlotGenerator(self.encoder, padded, self.dropout)
+        self.set_model(model)
+
+        def outputs(batch):
+            gates, values = model([batch[name] for name in INPUT_NAMES], length=self.max_value)
+            return ops.argmax(gates, axis=-1), values
+
+        self.set_outputs(outputs)
+
+    def idle_variables(self):
+        return []  # the decoder begins with what the pooler gives
+
+    def prepare(self, train):
+        if self.slots is None:
+            self.slots = train.slots
+        if unknown := sorted(set(train.slots) - set(self.slots)):
+            raise ValueError(f"{train.name}: the slot {unknown[0]!r}; expected one of {self.slots}")
+        if not self.slots:
+            raise ValueError(f"{train.name}: no state has a slot; expected some, or slots, or an ontology")
+        if self.model is None:
+            self.build()
+
+    def rows(self, dialogues):
+        """Ragged ids, a row for each utterance of the user: [CLS] history [SEP] system [SEP] user [SEP].
+
+        As KLUE-baseline makes them, the history is cut on the left, and begins with what the system says before the
+        user, nothing.
+        """
+        cls_id, sep_id = self.tokenizer.cls_id, self.tokenizer.sep_id
+        pieces = iter(self.tokenizer.ids([text for utterances in dialogues for text in utterances]).to_lists())
+        rows = []
+        for utterances in dialogues:
+            history = []
+            for i, _ in enumerate(utterances):
+                history += [sep_id, *next(pieces)]
+                if i % 2 == 0:
+                    row = history if i else [sep_id, *history]
+                    rows.append([cls_id, *row[-(self.max_length - 2) :], sep_id])
+        return ragged(rows)
+
+    def targets(self, states):
+        """int32 [N, J, 1 + L]: each slot's gate, and the pieces of its value and [SEP], cut or with -1 behind."""
+        values = [dict(map(split_state, state)) for state in states]
+        known = sorted({"none"}.union(*(state.values() for state in values)))
+        rows = [[*ids, self.tokenizer.sep_id][: self.max_value] for ids in self.tokenizer.ids(known).to_lists()]
+        table = np.full((len(known), 1 + self.max_value), -1, np.int32)
+        for row, value, ids in zip(table, known, rows):
+            row[0] = GATES.index(value if value in GATES else "ptr")
+            row[1 : 1 + len(ids)] = ids
+        number = {value: i for i, value in enumerate(known)}
+        return table[[[number[state.get(slot, "none")] for slot in self.slots] for state in values]]
+
+    def batches(self, data, batch_size, max_buckets, seed):
+        options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed)
+        return bucketed(self.rows(data.utterances), None, {}, self.targets(data.truth()), **options)
+
+    def loss(self, batch):
+        """The mean over pieces of the cross entropy of values, and that over slots of the gates'."""
+        labels, weight = ops.cast(batch["labels"], "int32"), batch["sample_weight"][:, None]
+        gates = labels[..., 0]
+        targets = ops.reshape(labels[..., 1:], (-1, len(self.slots), self.max_value))  # a graph may not know its shape
+        forced = keras.random.uniform((), seed=self.model.seeds) < self.teacher_forcing
+        inputs = [batch[name] for name in INPUT_NAMES]
+        logits, nats = self.model.nats(inputs, ops.maximum(targets, 0), forced)
+        inside = ops.cast(targets >= 0, "float32") * weight[..., None]
+        generation = ops.sum(nats * inside) / ops.maximum(ops.sum(inside), 1.0)
+        losses = ops.mean(ops.sparse_categorical_crossentropy(gates, logits, from_logits=True), axis=-1, keepdims=True)
+        gate = ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6)
+        return generation + gate, {"generation": generation, "gate": gate}
+
+    def predict(self, dialogues, batch_size=16):
+        """Lists of utterances, the user's and the system's by turns -> for each a list with the user's states.
+
+        Raises:
+          ValueError: the tracker isn't trained, or a dialogue is no list of utterances.
+        """
+        if self.model is None:
+            raise ValueError("the tracker has no head yet: call fit, or give slots")
+        if wrong := [found for found in dialogues if isinstance(found, str) or not len(found)]:
+            raise ValueError(f"a dialogue is {wrong[0]!r}; expected a list of utterances, the user's first")
+        if not len(dialogues):
+            return []
+        ids = self.rows(dialogues)
+        states = [None] * len(ids.lengths)
+        for rows, batch in bucketed(ids, None, {}, batch_size=batch_size, max_buckets=6).in_order():
+            del batch["sample_weight"]
+            gates, values = (np.asarray(output) for output in self.outputs(batch))
+            for row, *found in zip(rows, gates, values):
+                states[row] = self.state_of(*found)
+        ends = np.cumsum([(len(utterances) + 1) // 2 for utterances in dialogues])
+        return [states[begin:end] for begin, end in zip([0, *ends], ends)]
+
+    def state_of(self, gates, values):
+        """Gates int [J] and generated ids [J, L] -> a state (KLUE-baseline, recover_state)."""
+        tokenizer, state = self.tokenizer, []
+        special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
+        for slot, gate, ids in zip(self.slots, gates, values):
+            value = GATES[gate]
+            if value == "ptr":
+                pieces = tuple(takewhile(lambda i: i not in special, map(int, ids)))
+                value = self.spelled[slot].get(pieces) or written(tokenizer.decode(pieces))
+            if value != "none":
+                state.append(f"{slot}-{value}")
+        return state
+
+    def evaluate(self, data):
+        """DialogueData -> joint_goal_accuracy and slot_f1 (`tfkor.metrics.dialogue_report`)."""
+        told = [state for states in self.predict(data.utterances) for state in states]
+        return {**dialogue_report(data.truth(), told), "turns": len(told)}
+
+
+def written(text):
+    """Decoded pieces -> a value, with the blanks taken out that stand around punctuation."""
+    for cleaned in CLEANED:
+        text = text.replace(cleaned, cleaned.strip())
+    return text.replace(" : ", ":").replace(" , ", ", ").replace("##", "")
