@@ -32,12 +32,12 @@ def run(name, **values):
     """The figures of a program with these flags; each program defines flags of the same names."""
     program = importlib.import_module(f"tfkor.scripts.{name}")
     own = flags.FlagValues()
-    modules = (program, program.fine_tuning)
+    modules = (program, program.fine_tuning, program.fine_tuning.runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flags, "FLAGS", own)
         for module in modules:
             patch.setattr(module, "FLAGS", own)
-        for kind in ("string", "integer", "float", "bool", "enum"):
+        for kind in ("string", "integer", "float", "bool", "enum", "list"):
             define = getattr(flags, f"DEFINE_{kind}")
             patch.setattr(flags, f"DEFINE_{kind}", lambda *a, define=define, **k: define(*a, flag_values=own, **k))
         program.define_flags()
