@@ -31,6 +31,7 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     flags.DEFINE_string("test_file", None, "Data to evaluate on.")
     flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
     flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
+    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_string(
         "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
@@ -118,7 +119,17 @@ def splits(read):
     train = read(FLAGS.train_file)
     dev, test = (read(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))
     train, test = with_test_rows(train, test)
-    return train, dev, test
+    return fewer(train), dev, test
+
+
+def fewer(train):
+    """--max_train_rows of the training data, if that is given."""
+    import numpy as np
+
+    if not FLAGS.max_train_rows:
+        return train
+    order = np.random.default_rng(FLAGS.seed).permutation(len(train))
+    return train.select(np.sort(order[max(0, len(train) - FLAGS.max_train_rows) :]))
 
 
 def with_test_rows(train, test):

@@ -47,7 +47,6 @@ def define_flags():
     flags.DEFINE_enum("label_type", "class", list(ACTIVATIONS), "One class, any number of classes, or a number.")
     flags.DEFINE_string("label_separator", "|", "What stands between the labels of a multi_label column.")
     flags.DEFINE_integer("dev_rows", 2000, "Rows cut from the training data for dev, where there is no dev data.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
     flags.DEFINE_integer("num_hidden_layers", None, "Layers of an encoder with random weights, if not the size's.")
@@ -90,9 +89,7 @@ def load_splits():
     train, test = fine_tuning.with_test_rows(train, test)
     if dev is None and not FLAGS.folds:  # else it is cut from what each fold trains on
         train, dev = cut_dev(train)
-    if FLAGS.max_train_rows:
-        train = cut(train, max(0, len(train) - FLAGS.max_train_rows))[0]
-    return train, dev, test
+    return fine_tuning.fewer(train), dev, test
 
 
 def known_splits():
