@@ -52,3 +52,5 @@ def test_rows_are_cut_as_many_as_asked():
 def test_too_few_rows_are_an_error():
     with pytest.raises(DataError, match="the data: 2 rows or contexts for 3 folds"):
         folds(texts(["a", "b"]), 3)
+    with pytest.raises(DataError, match="all of it; cut fewer"):
+        cut_rows(questions(["c"] * 5), 2)

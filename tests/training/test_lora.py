@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig, TextClassifier, Tokenizer
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, TextClassifier, Tokenizer, zoo
 from tfkor.tasks import TokenTagger
 from tfkor.training.lora import add_lora, load_lora, lora_layers, merge_lora, save_lora
 
@@ -75,6 +75,8 @@ def test_what_does_not_fit_is_named(tmp_path):
     add_lora(model, rank=2)
     with pytest.raises(ValueError, match="already"):
         add_lora(model)
+    with pytest.raises(ValueError, match="expected one without, as new symbols"):
+        zoo.with_symbols(model, Tokenizer.from_vocab(VOCAB), ["<subj>"])
     save_lora(tmp_path / "a.npz", model)
     with pytest.raises(ValueError, match=r"a\.npz: its 8 kernels are not those of this encoder, 12"):
         load_lora(tmp_path / "a.npz", larger())

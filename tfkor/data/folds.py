@@ -31,12 +31,17 @@ def cut_rows(data, count):
     """(the other rows, `count` rows drawn at random, or a few more that share a context with one of them), ascending.
 
     The same data give the same rows.
+
+    Raises:
+      DataError: no row would be left.
     """
     units = units_of(data)
     order = np.random.default_rng(0).permutation(len(units))
     sizes = np.cumsum([len(units[i]) for i in order])
     first = int(np.searchsorted(sizes, count)) + 1
     cut = np.sort(np.concatenate([units[i] for i in order[:first]]))
+    if len(cut) == len(data):
+        raise DataError(f"{data.name}: {count} rows, or the contexts that they share, are all of it; cut fewer")
     return np.setdiff1d(np.arange(len(data)), cut), cut
 
 

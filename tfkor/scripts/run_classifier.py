@@ -6,6 +6,13 @@ Train on files, or on a data set that tfkor knows:
       --text_column=utterance --label_column=intent --model_dir=runs/intents
   python -m tfkor.scripts.run_classifier --mode=train --dataset=3i4k --model_dir=runs/3i4k
 
+With low-rank weights beside a frozen encoder; three times, with mean and deviation; five folds; with a teacher:
+
+  ... --init_checkpoint=klue/bert-base --lora_rank=8 --learning_rate=3e-4
+  ... --seeds=0,1,2
+  ... --folds=5
+  ... --teacher=runs/large --distillation=0.9 --unlabelled_file=more.txt
+
 Evaluate, and predict a file (plain text with one text a line, or a table with a text column):
 
   python -m tfkor.scripts.run_classifier --mode=evaluate --model_dir=runs/intents --test_file=test.tsv

@@ -1,4 +1,9 @@
-"""Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021)."""
+"""Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021).
+
+The programs that fine-tune do it with --lora_rank. What a classifier or task with such an encoder saves is an ordinary
+model, with the LoRA weights added to its kernels, and is loaded, exported and used like any other; lora.npz beside it
+has them alone, for `load_lora` and the encoder that they were trained on. Exports add them to the kernels too.
+"""
 
 import json
 import zlib
