@@ -96,12 +96,17 @@ def with_symbols(encoder, tokenizer, symbols):
     weights are those of `encoder`, copied.
 
     Raises:
-      ValueError: a tokenizer of another kind.
+      ValueError: a tokenizer of another kind, or an encoder with LoRA weights, which are added after this.
     """
     from keras import ops
 
     from tfkor.text import Tokenizer
+    from tfkor.training.lora import lora_layers
 
+    if lora_layers(encoder):
+        raise ValueError(
+            "the encoder has LoRA weights; expected one without, as new symbols have vectors to be trained"
+        )
     if tokenizer.type != "wordpiece":
         raise ValueError(f"the tokenizer is {tokenizer.type}; expected wordpiece, to which symbols can be added")
     new = [symbol for symbol in symbols if symbol not in tokenizer.vocab]

@@ -17,7 +17,8 @@ CONTEXT = "이순신은 서울에서 태어났다. 부산에 갔다."
 def korquad(count):
     answers = [{"text": "서울", "answer_start": 5}]
     qas = [{"id": str(i), "question": "어디에서 태어났나?", "answers": answers} for i in range(count)]
-    return json.dumps({"data": [{"title": "이순신", "paragraphs": [{"context": CONTEXT, "qas": qas}]}]})
+    paragraphs = [{"context": f"{CONTEXT} {i}", "qas": [question]} for i, question in enumerate(qas)]
+    return json.dumps({"data": [{"title": "이순신", "paragraphs": paragraphs}]})
 
 
 CASES = {
@@ -32,12 +33,12 @@ def run(name, **values):
     """The figures of a program with these flags; each program defines flags of the same names."""
     program = importlib.import_module(f"tfkor.scripts.{name}")
     own = flags.FlagValues()
-    modules = (program, program.fine_tuning)
+    modules = (program, program.fine_tuning, program.fine_tuning.runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flags, "FLAGS", own)
         for module in modules:
             patch.setattr(module, "FLAGS", own)
-        for kind in ("string", "integer", "float", "bool", "enum"):
+        for kind in ("string", "integer", "float", "bool", "enum", "list"):
             define = getattr(flags, f"DEFINE_{kind}")
             patch.setattr(flags, f"DEFINE_{kind}", lambda *a, define=define, **k: define(*a, flag_values=own, **k))
         program.define_flags()
@@ -63,6 +64,42 @@ def test_it_trains_evaluates_and_predicts(name, tmp_path):
     assert told["examples"] == 1 and set(json.loads(line)) == keys
     with pytest.raises(app.UsageError, match="is there already; name a new folder, or say --overwrite"):
         run(name, **files, **SMALL, **extra)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The folder of an encoder with random weights, and its tokenizer."""
+    import keras
+
+    from tfkor import Bert, BertConfig, Tokenizer, zoo
+
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys("이순신은서울에나는"), "##이", "##신은"]
+    sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint") / "encoder"
+    zoo.save(folder, Bert(BertConfig(len(vocab), max_position_embeddings=32, **sizes)), Tokenizer.from_vocab(vocab))
+    return folder
+
+
+@pytest.mark.slow
+def test_seeds_with_lora_leave_a_model_and_small_files(checkpoint, tmp_path):
+    from tfkor import zoo
+    from tfkor.training.lora import load_lora
+
+    (tmp_path / "train").write_text(NER, "utf-8")
+    values = dict(train_file=tmp_path / "train", dev_file=tmp_path / "train", model_dir=tmp_path / "model")
+    values |= dict(init_checkpoint=checkpoint, lora_rank=2, lora_alpha=4, seeds="1,0", max_train_rows=16)
+    told = run("run_tagger", **values, epochs=1, learning_rate=1e-2)
+    assert list(told["runs"]) == ["seed-1", "seed-0"] and told["runs"]["seed-0"]["train_examples"] == 16
+    figures = [each["dev"]["f1"] for each in told["runs"].values()]
+    assert told["dev"]["f1"]["mean"] == pytest.approx(sum(figures) / 2)
+    best = told["runs"][told["best"]]["dev"]
+    assert run("run_tagger", mode="evaluate", test_file=tmp_path / "train", model_dir=tmp_path / "model") == best
+    encoder, _ = zoo.load(checkpoint)
+    load_lora(tmp_path / "model/lora.npz", encoder)
+    assert (tmp_path / "model/lora.npz").stat().st_size < 5000
+    with pytest.raises(app.UsageError, match="name --init_checkpoint"):
+        run("run_tagger", train_file=tmp_path / "train", model_dir=tmp_path / "new", lora_rank=2)
 
 
 def test_flags_that_do_not_fit_are_named(tmp_path):

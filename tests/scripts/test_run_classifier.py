@@ -141,3 +141,17 @@ def test_training_starts_from_a_pretrained_encoder(files, tmp_path):
         assert classifier.tokenizer.vocab == vocab
         for ours, theirs in zip(classifier.encoder.weights, encoder.weights, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_folds_and_a_teacher(model, files, tmp_path):
+    texts = [row.split("\t")[1] for row in (files / "test.tsv").read_text("utf-8").splitlines()[1:]]
+    (tmp_path / "more.txt").write_text("\n".join(texts), "utf-8")
+    taught = dict(teacher=str(model[0]), distillation=0.9, unlabelled_file=str(tmp_path / "more.txt"))
+    taught["dev_file"] = str(files / "dev.tsv")
+    options = {"epochs": 12, "batch_size": 12, "learning_rate": 5e-3, **SMALL, **COLUMNS, **taught}
+    figures = run(model_dir=str(tmp_path / "model"), train_file=str(files / "train.tsv"), folds=2, **options)
+    assert list(figures["runs"]) == ["fold-0", "fold-1"] and "best" not in figures
+    rows = [each["train_examples"] for each in figures["runs"].values()]
+    assert rows == [30, 30]
+    assert figures["held_out"]["accuracy"]["mean"] > 0.9
+    assert sum(each["held_out"]["examples"] for each in figures["runs"].values()) == 60

@@ -11,6 +11,7 @@ from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
 from tfkor.data import DataError, TextData
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.tasks.batches import training_batches
+from tfkor.tasks.losses import disagreement
 
 WORDS = {"날씨": ["비", "눈", "해", "구름"], "음식": ["밥", "국", "빵", "면"], "교통": ["차", "배", "길", "역"]}
 VOCAB = [
@@ -205,7 +206,9 @@ def test_r_drop_adds_the_divergence_of_two_passes(activation):
     classifier = new_classifier(num_classes=3, activation=activation)
     random = np.random.default_rng(0)
     first, second = random.normal(size=(2, 4, classifier.num_classes)).astype("float32")
-    found = ops.convert_to_numpy(classifier.disagreement(ops.convert_to_tensor(first), ops.convert_to_tensor(second)))
+    found = ops.convert_to_numpy(
+        disagreement(classifier.activation, ops.convert_to_tensor(first), ops.convert_to_tensor(second))
+    )
     assert found.shape == (8,)
     p, q = (ops.convert_to_numpy(classifier.activate(ops.convert_to_tensor(x))) for x in (first, second))
     if activation == "softmax":

@@ -44,7 +44,8 @@ def float32_compute(model):
             layer.dtype_policy = policy
 
 
-def check_classifier(classifier):
-    """Raises ValueError if the classifier has no head yet."""
+def checked_classifier(classifier):
+    """The classifier, its LoRA weights merged if it has some; ValueError if it has no head yet."""
     if classifier.model is None:
         raise ValueError("the classifier has no head yet: call fit, or give num_classes or labels")
+    return classifier.merged()

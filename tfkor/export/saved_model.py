@@ -9,8 +9,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfkor.export.common import SCORE_NAMES, check_classifier, float32_compute, new_saved_model
+from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute, new_saved_model
 from tfkor.layers.inputs import INPUT_NAMES, three_inputs
+from tfkor.training.lora import merge_lora
 
 HUB_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 
@@ -33,6 +34,7 @@ def export_encoder(encoder, path, overwrite=False):
       FileExistsError: there is something at `path`.
       PermissionError: nothing can be written there.
     """
+    encoder = merge_lora(encoder)
     with new_saved_model(path, overwrite) as folder, float32_compute(encoder), hidden_states(encoder):
 
         def compute(word_ids, mask, segment_ids, training):
@@ -62,7 +64,7 @@ def export_classifier(classifier, path, overwrite=False):
 
     Arguments, result and errors are those of `export_encoder`.
     """
-    check_classifier(classifier)
+    classifier = checked_classifier(classifier)
     name = SCORE_NAMES[classifier.activation]
     with new_saved_model(path, overwrite) as folder, float32_compute(classifier.model):
         call = trace(scores_of(classifier))
@@ -103,7 +105,7 @@ def export_string_classifier(classifier, path, top_k=3, max_length=None, overwri
     """
     from tfkor.text import GraphTokenizer
 
-    check_classifier(classifier)
+    classifier = checked_classifier(classifier)
     for name, value in (("tokenizer", classifier.tokenizer), ("label names", classifier.labels)):
         if value is None and not (name == "label names" and classifier.activation == "linear"):
             raise ValueError(f"the classifier has no {name}; an export that takes strings needs them")

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkor.export.common import SCORE_NAMES, check_classifier, float32_compute
+from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute
 from tfkor.files import new_file
 from tfkor.layers.inputs import INPUT_NAMES, three_inputs
 
@@ -67,8 +67,7 @@ def parts_of(classifier_or_model, length):
     if not hasattr(classifier_or_model, "activation"):
         model = classifier_or_model
         return model, "outputs", lambda inputs: model(inputs, training=False)
-    classifier = classifier_or_model
-    check_classifier(classifier)
+    classifier = checked_classifier(classifier_or_model)
     limit = classifier.encoder.max_length
     if not 2 <= length <= limit:
         raise ValueError(f"length is {length}; expected 2 to {limit}, which the encoder's position table holds")

@@ -1,5 +1,6 @@
 """What the programs that fine-tune share: flags, the encoder to start from, the modes train, evaluate and predict."""
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from absl import app, flags
 
 from tfkor import zoo
 from tfkor.files import new_file, write_json
+from tfkor.scripts import _runs as runs
 from tfkor.scripts import say
 
 FLAGS = flags.FLAGS
@@ -29,6 +31,7 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     flags.DEFINE_string("test_file", None, "Data to evaluate on.")
     flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
     flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
+    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_string(
         "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
@@ -54,6 +57,12 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
     flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
     flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
+    flags.DEFINE_integer(
+        "lora_rank", 0, "Train low-rank weights of this width beside the frozen encoder; 0: all of it."
+    )
+    flags.DEFINE_float("lora_alpha", None, "They count alpha / rank; by default alpha is the rank.")
+    runs.define_flags()
+    flags.adopt_module_key_flags(runs)
 
 
 def define_test_rows():
@@ -68,14 +77,19 @@ def encoder_and_tokenizer(texts, lowercase=False, **changes):
     import keras
 
     from tfkor.text import Tokenizer, train_wordpiece
+    from tfkor.training.lora import add_lora
 
     keras.utils.set_random_seed(FLAGS.seed)
+    if FLAGS.lora_rank and not FLAGS.init_checkpoint:
+        raise app.UsageError("--lora_rank freezes the encoder, which has random weights: name --init_checkpoint")
     own = Tokenizer.load(FLAGS.tokenizer_dir) if FLAGS.tokenizer_dir else None
     if FLAGS.init_checkpoint:
         dropout = {"hidden_dropout_prob": FLAGS.hidden_dropout}
         encoder, tokenizer = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
         if own is None and tokenizer is None:
             raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
+        if FLAGS.lora_rank:
+            add_lora(encoder, FLAGS.lora_rank, FLAGS.lora_alpha)
         return encoder, own or tokenizer
     if own is None:
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
@@ -100,21 +114,35 @@ def fit_options():
 
 def splits(read):
     """The data of --train_file, --dev_file and --test_file, or None for each; `read(path)` reads one."""
-    import numpy as np
-
     if not FLAGS.train_file:
         raise app.UsageError("--mode=train needs --train_file")
     train = read(FLAGS.train_file)
     dev, test = (read(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))
-    if FLAGS.test_rows:
-        if test is not None:
-            raise app.UsageError("found --test_file and --test_rows; expected one of the two")
-        if not 0 < FLAGS.test_rows < len(train):
-            raise app.UsageError(f"--test_rows={FLAGS.test_rows}; the training data have {len(train)} rows")
-        order = np.random.default_rng(0).permutation(len(train))  # not the seed's: runs are compared on the same rows
-        rows = np.sort(order[: FLAGS.test_rows]), np.sort(order[FLAGS.test_rows :])
-        test, train = (train.select(each) for each in rows)
-    return train, dev, test
+    train, test = with_test_rows(train, test)
+    return fewer(train), dev, test
+
+
+def fewer(train):
+    """--max_train_rows of the training data, if that is given."""
+    import numpy as np
+
+    if not FLAGS.max_train_rows:
+        return train
+    order = np.random.default_rng(FLAGS.seed).permutation(len(train))
+    return train.select(np.sort(order[max(0, len(train) - FLAGS.max_train_rows) :]))
+
+
+def with_test_rows(train, test):
+    """(train, test) data, of which the latter are --test_rows of the former, if that is given."""
+    from tfkor.data.folds import cut_rows
+
+    if not FLAGS.test_rows:
+        return train, test
+    if test is not None:
+        raise app.UsageError("found test data and --test_rows; expected one of the two")
+    if not 0 < FLAGS.test_rows < len(train):
+        raise app.UsageError(f"--test_rows={FLAGS.test_rows}; the training data have {len(train)} rows")
+    return tuple(train.select(rows) for rows in cut_rows(train, FLAGS.test_rows))
 
 
 def run_modes(task_class, read, make, predictions):
@@ -127,7 +155,7 @@ def run_modes(task_class, read, make, predictions):
       predictions: (task, path of --input_file) -> a list of dicts.
     """
     if FLAGS.mode == "train":
-        return train(read, make)
+        return train(lambda: splits(read), make)
     task = task_class.load(FLAGS.model_dir, dtype=FLAGS.precision)
     if FLAGS.mode == "evaluate":
         if not FLAGS.test_file:
@@ -145,24 +173,42 @@ def run_modes(task_class, read, make, predictions):
     return {"examples": len(rows), "seconds": round(seconds, 3), "output_file": FLAGS.output_file}
 
 
-def train(read, make):
+def train(load, make, options=dict, finish=None, cut_dev=None):
+    """Trains once, or several times by --seeds and --folds; returns the figures.
+
+    Args:
+      load: () -> (train, dev, test), data or None.
+      make: training data -> a new task.
+      options: () -> keyword arguments of its `fit`, beside those of `fit_options`.
+      finish: (task, dev) -> figures, called after the training.
+      cut_dev: training data -> (the rest, dev), for data without dev.
+    """
     folder = Path(FLAGS.model_dir)
+    one = functools.partial(train_one, make=make, options=options, finish=finish, cut_dev=cut_dev)
+    if FLAGS.seeds or FLAGS.folds:
+        return runs.train_runs(folder, load, one)
     if folder.exists() and not FLAGS.overwrite:
         raise app.UsageError(f"--model_dir={folder} is there already; name a new folder, or say --overwrite")
-    train_data, dev, test = splits(read)
-    task = make(train_data)
-    parameters = task.encoder.count_params()
-    say(f"{len(train_data):,} rows, {task.tokenizer.vocab_size:,} tokens, {parameters:,} parameters in the encoder")
+    return one(folder, *load())
+
+
+def train_one(folder, train, dev, test, held_out=None, *, make, options, finish, cut_dev):
+    if dev is None and cut_dev:
+        train, dev = cut_dev(train)
+    task = make(train)
+    parameters, tokens = task.encoder.count_params(), task.tokenizer.vocab_size
+    say(f"{len(train):,} rows to train on, {tokens:,} tokens, {parameters:,} parameters in the encoder")
     start = time.monotonic()
-    history = task.fit(train_data, dev, on_best=lambda: task.save(folder), **fit_options())
+    history = task.fit(train, validation=dev, on_best=lambda: task.save(folder), **{**fit_options(), **options()})
     seconds = round(time.monotonic() - start, 1)
+    results = {"model_dir": str(folder), "seconds": seconds, "epochs": len(history), "train_examples": len(train)}
+    results |= {"parameters": parameters, **(finish(task, dev) if finish else {})}
     task.save(folder)
-    results = {"model_dir": str(folder), "seconds": seconds, "epochs": len(history)}
-    results |= {"train_examples": len(train_data), "parameters": parameters}
-    for name, data in (("dev", dev), ("test", test)):
+    for name, data in zip(runs.PARTS, (dev, test, held_out), strict=True):
         if data is not None:
             results[name] = task.evaluate(data)
-    write_json(folder / "results.json", {**results, "history": history})
+    more = {"monitor": task.monitor, "history": history, "flags": runs.settings()}
+    write_json(folder / runs.RESULTS, results | more)
     return results
 
 

@@ -6,6 +6,13 @@ Train on files, or on a data set that tfkor knows:
       --text_column=utterance --label_column=intent --model_dir=runs/intents
   python -m tfkor.scripts.run_classifier --mode=train --dataset=3i4k --model_dir=runs/3i4k
 
+With low-rank weights beside a frozen encoder; three times, with mean and deviation; five folds; with a teacher:
+
+  ... --init_checkpoint=klue/bert-base --lora_rank=8 --learning_rate=3e-4
+  ... --seeds=0,1,2
+  ... --folds=5
+  ... --teacher=runs/large --distillation=0.9 --unlabelled_file=more.txt
+
 Evaluate, and predict a file (plain text with one text a line, or a table with a text column):
 
   python -m tfkor.scripts.run_classifier --mode=evaluate --model_dir=runs/intents --test_file=test.tsv
@@ -15,18 +22,18 @@ Evaluate, and predict a file (plain text with one text a line, or a table with a
 Files are TSV, CSV or JSONL, also .gz. The last line printed is one JSON object with the figures.
 """
 
+import functools
 import json
 import time
-from pathlib import Path
 
 from absl import app, flags
 
-from tfkor.data import TextData, load_dataset, read_table
+from tfkor.data import TextData, label_names, load_dataset, read_table
 from tfkor.data.korean import splits_of_datasets
 from tfkor.data.sentence_tasks import TASKS
-from tfkor.files import new_file, write_json
+from tfkor.files import new_file
 from tfkor.scripts import _fine_tuning as fine_tuning
-from tfkor.scripts import run_program, say
+from tfkor.scripts import run_program
 
 FLAGS = flags.FLAGS
 
@@ -35,16 +42,18 @@ ACTIVATIONS = {"class": "softmax", "multi_label": "sigmoid", "regression": "line
 
 def define_flags():
     fine_tuning.define_flags(max_length=128, epochs=10, learning_rate=5e-4, dropout=0.2, patience=3)
+    fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
     # Data
     flags.DEFINE_string("dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ...")
+    flags.DEFINE_enum("train_split", "train", ("train", "dev", "test"), "Part of --dataset to train on.")
+    flags.DEFINE_enum("test_split", "test", ("dev", "test"), "Part of --dataset to test on, if it is another.")
     flags.DEFINE_string("text_column", "text", "Column of the text.")
     flags.DEFINE_string("label_column", "label", "Column of the label.")
     flags.DEFINE_string("pair_column", None, "Column of the second text, for pairs.")
     flags.DEFINE_enum("label_type", "class", list(ACTIVATIONS), "One class, any number of classes, or a number.")
     flags.DEFINE_string("label_separator", "|", "What stands between the labels of a multi_label column.")
     flags.DEFINE_integer("dev_rows", 2000, "Rows cut from the training data for dev, where there is no dev data.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
     # Model
     flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
     flags.DEFINE_integer("num_hidden_layers", None, "Layers of an encoder with random weights, if not the size's.")
@@ -55,6 +64,10 @@ def define_flags():
     flags.DEFINE_float("r_drop", 0.0, "Weight of R-Drop: better without pretraining, at twice the time; try 1.")
     flags.DEFINE_float("label_smoothing", 0.0, "Share of a label that is spread over all classes; try 0.1.")
     flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
+    flags.DEFINE_string("teacher", None, "Folder of a fine-tuned classifier to learn from, beside the labels.")
+    flags.DEFINE_float("temperature", 2.0, "Of its probabilities: the higher, the more the unlikely classes count.")
+    flags.DEFINE_float("distillation", 0.5, "Weight of what the teacher says; the labels have the rest.")
+    flags.DEFINE_string("unlabelled_file", None, "More texts, which the teacher labels.")
     flags.DEFINE_float("none_acceptance", 0.95, 'Share of dev texts that are kept by the "none of these" threshold.')
     # Prediction
     flags.DEFINE_integer("top_k", 3, "Labels to write for each text.")
@@ -74,21 +87,35 @@ def read_file(path, labelled=True):
 def load_splits():
     """Returns TextData or None for each of train, dev and test; dev is cut from train where there is none."""
     if FLAGS.dataset:
-        known = splits_of_datasets().get(FLAGS.dataset, ("train",))
-        train = load_dataset(FLAGS.dataset, "train")
-        dev, test = (load_dataset(FLAGS.dataset, split) if split in known else None for split in ("dev", "test"))
-        if FLAGS.dataset in TASKS:
-            FLAGS.label_type = TASKS[FLAGS.dataset].label_type
+        train, dev, test = known_splits()
     elif FLAGS.train_file:
         train = read_file(FLAGS.train_file)
         dev, test = (read_file(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))
     else:
         raise app.UsageError("--mode=train needs --train_file or --dataset; found neither")
-    if dev is None:
-        train, dev = cut(train, min(FLAGS.dev_rows, len(train) // 10))
-    if FLAGS.max_train_rows:
-        train = cut(train, max(0, len(train) - FLAGS.max_train_rows))[0]
-    return train, dev, test
+    train, test = fine_tuning.with_test_rows(train, test)
+    if dev is None and not FLAGS.folds:  # else it is cut from what each fold trains on
+        train, dev = cut_dev(train)
+    return fine_tuning.fewer(train), dev, test
+
+
+def known_splits():
+    """The parts of --dataset; dev may also be what is trained on or tested on."""
+    taken = {"train": FLAGS.train_split, "test": FLAGS.test_split}
+    taken["dev"] = None if "dev" in taken.values() else "dev"
+    known = {*splits_of_datasets().get(FLAGS.dataset, ()), FLAGS.train_split} - {None}
+    parts = [taken[name] if taken[name] in known else None for name in ("train", "dev", "test")]
+    if parts[2] == parts[0]:
+        parts[2] = None
+    return tuple(load_dataset(FLAGS.dataset, part) if part else None for part in parts)
+
+
+def label_type():
+    return TASKS[FLAGS.dataset].label_type if FLAGS.dataset in TASKS else FLAGS.label_type
+
+
+def cut_dev(train):
+    return cut(train, min(FLAGS.dev_rows, len(train) // 10))
 
 
 def cut(data, rows):
@@ -99,7 +126,7 @@ def cut(data, rows):
     return data.select(np.sort(order[rows:])), data.select(np.sort(order[:rows])) if rows else None
 
 
-def build_classifier(train):
+def build_classifier(train, labels=None):
     from tfkor.tasks import TextClassifier
 
     texts = train.texts + (train.pairs or [])
@@ -108,55 +135,42 @@ def build_classifier(train):
     return TextClassifier(
         encoder,
         dropout=FLAGS.dropout,
-        activation=ACTIVATIONS[FLAGS.label_type],
+        activation=ACTIVATIONS[label_type()],
         pooling=FLAGS.pooling,
         tokenizer=tokenizer,
+        labels=labels,
         max_length=min(FLAGS.max_length, encoder.max_length) if FLAGS.init_checkpoint else FLAGS.max_length,
     )
 
 
 def train():
-    if Path(FLAGS.model_dir).exists() and not FLAGS.overwrite:
-        raise app.UsageError(f"--model_dir={FLAGS.model_dir} is there already; name a new folder, or say --overwrite")
-    train_data, dev, test = load_splits()
-    classifier = build_classifier(train_data)
-    parameters = classifier.encoder.count_params()
-    tokens = classifier.tokenizer.vocab_size
-    say(f"{len(train_data):,} rows to train on, {tokens:,} tokens, {parameters:,} parameters in the encoder")
-    start = time.monotonic()
-    history = classifier.fit(
-        train_data,
-        validation=dev,
-        class_weight="balanced" if FLAGS.balanced else None,
-        token_dropout=FLAGS.token_dropout,
-        subword_dropout=FLAGS.subword_dropout,
-        r_drop=FLAGS.r_drop,
-        label_smoothing=FLAGS.label_smoothing,
-        on_best=lambda: classifier.save(FLAGS.model_dir),
-        **fine_tuning.fit_options(),
-    )
-    seconds = time.monotonic() - start
+    splits = functools.cache(load_splits)
+
+    def make(train):
+        is_class = FLAGS.folds and label_type() != "regression"
+        return build_classifier(train, label_names(splits()[0]) if is_class else None)
+
+    return fine_tuning.train(splits, make, fit_options, calibrated, cut_dev)
+
+
+def fit_options():
+    """Keyword arguments of `TextClassifier.fit` that only this program has."""
+    from tfkor.tasks import TextClassifier
+
+    names = ("token_dropout", "subword_dropout", "r_drop", "label_smoothing")
+    options = {name: FLAGS[name].value for name in names}
+    options["class_weight"] = "balanced" if FLAGS.balanced else None
+    if FLAGS.teacher:
+        options |= {"temperature": FLAGS.temperature, "distillation": FLAGS.distillation}
+        options["teacher"] = TextClassifier.load(FLAGS.teacher)
+        options["unlabelled"] = read_file(FLAGS.unlabelled_file, labelled=False) if FLAGS.unlabelled_file else None
+    return options
+
+
+def calibrated(classifier, dev):
     if dev is not None and classifier.activation == "softmax":
         classifier.calibrate(dev.texts, dev.pairs, FLAGS.none_acceptance)
-    classifier.save(FLAGS.model_dir)
-    results = {
-        "model_dir": FLAGS.model_dir,
-        "seconds": round(seconds, 1),
-        "epochs": len(history),
-        "train_examples": len(train_data),
-        "parameters": parameters,
-        "none_threshold": classifier.none_threshold,
-    }
-    for name, data in (("dev", dev), ("test", test)):
-        if data is not None:
-            results[name] = classifier.evaluate(data)
-    write_json(Path(FLAGS.model_dir) / "results.json", {**results, "history": history, "flags": flag_values()})
-    return results
-
-
-def flag_values():
-    here = FLAGS.find_module_defining_flag("dataset")
-    return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(here)}
+    return {"none_threshold": classifier.none_threshold}
 
 
 def evaluate():

@@ -8,6 +8,7 @@ from tfkor import data as tfkor_data
 def training_batches(
     classifier,
     train,
+    targets=None,
     *,
     batch_size=32,
     max_buckets=32,
@@ -19,12 +20,14 @@ def training_batches(
 ):
     """TextData -> batches bucketed by length; `TextClassifier.fit` says what the arguments are.
 
+    `targets` [N] or [N, ...]: what a batch has as its labels; None takes the labels.
+
     With `two_views` a batch holds each row twice, the second time as `subword_dropout` segments it.
     """
     rows = classifier.pack(train)
     if np.diff(rows[0].row_splits).max(initial=0) == classifier.max_length:
         warn_of_cuts(classifier, train)
-    targets = tfkor_data.label_array(train, classifier.labels or ())
+    targets = tfkor_data.label_array(train, classifier.labels or ()) if targets is None else targets
     weights = row_weights(classifier, train, class_weight)
 
     def views(epoch):
@@ -71,7 +74,8 @@ def row_weights(classifier, data, class_weight):
         raise ValueError(f"class_weight works with activation='softmax'; the activation is {classifier.activation!r}")
     counts = {label: data.labels.count(label) for label in labels}
     if class_weight == "balanced":
-        class_weight = {label: len(data) / (len(counts) * max(count, 1)) for label, count in counts.items()}
+        total = sum(counts.values())
+        class_weight = {label: total / (len(counts) * max(count, 1)) for label, count in counts.items()}
     if unknown := set(class_weight) - set(labels):
         raise ValueError(f"class_weight names {sorted(unknown)}; expected some of the labels {labels[:5]} ...")
     return np.array([class_weight.get(label, 1.0) for label in data.labels], np.float32)

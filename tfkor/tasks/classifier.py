@@ -1,5 +1,6 @@
 """Classification and regression of one text or a pair of texts, on any encoder (Devlin et al. 2019, section 4.1)."""
 
+import copy
 import functools
 import json
 from pathlib import Path
@@ -17,10 +18,14 @@ from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import training_batches
+from tfkor.tasks.distillation import Distillation
+from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
+from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
 COLUMNS = ("text_column", "label_column", "pair_column")  # of a DataFrame
+SETTINGS = ("dropout", "pooling", "activation", "labels", "max_length")
 MONITORS = {"softmax": "accuracy", "sigmoid": "micro_f1", "linear": "spearman"}
 
 
@@ -76,16 +81,12 @@ class TextClassifier:
                 f"the tokenizer has {tokenizer.vocab_size} tokens, the encoder's vocab_size is "
                 f"{encoder.config.vocab_size}; expected an encoder with as many or more"
             )
-        self.encoder = encoder
-        self.tokenizer = tokenizer
-        self.activation = activation
-        self.dropout = dropout
-        self.pooling = pooling
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self.activation, self.monitor = activation, MONITORS[activation]
+        self.dropout, self.pooling = dropout, pooling
         self.labels = None if labels is None else list(labels)
-        self.max_length = max_length
-        self.is_pair = pair
-        self.none_threshold = None
-        self.model = self.scores = None
+        self.max_length, self.is_pair = max_length, pair
+        self.none_threshold = self.model = self.scores = None
         if activation == "linear":
             num_classes = 1
         if num_classes or labels:
@@ -100,6 +101,8 @@ class TextClassifier:
         if self.pooling == "first" and (act := self.encoder.classifier_act):
             size, act = self.encoder.config.hidden_size, activation_function(act)
             self.head_dense = keras.layers.Dense(size, activation=act, dtype="float32", name="head_dense")
+        if self.pooling == "first" and lora_layers(self.encoder):
+            self.encoder.pooler.trainable = True  # a part of the head, and random in many a checkpoint
         pooled_output, sequence_output = self.encoder(inputs)
         if self.pooling != "first":
             pooled_output = POOLINGS[self.pooling](sequence_output, inputs[1])
@@ -133,39 +136,22 @@ class TextClassifier:
 
     def activate(self, logits):
         """Logits [B, C] -> probabilities [B, C], or the numbers themselves for a regression."""
-        return {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "linear": lambda x: x}[self.activation](logits)
+        return ACTIVATIONS[self.activation](logits)
 
-    def loss(self, batch, r_drop=0.0, smoothing=0.0):
+    def loss(self, batch, r_drop=0.0, smoothing=0.0, row_losses=row_losses):
         """The mean loss of a batch, weighted by its sample_weight, and no more figures.
 
         With `r_drop`, which `fit` explains, the second half of the batch holds the rows of the first half again.
         """
         logits = self.logits(batch, training=True)
-        losses = self.row_losses(batch["labels"], logits)  # [B]
+        losses = row_losses(self.activation, batch["labels"], logits)  # [B]
         if smoothing and self.activation == "softmax":
             uniform = -ops.mean(ops.log_softmax(logits), axis=-1)
             losses = (1 - smoothing) * losses + smoothing * uniform
         if r_drop:
-            losses = losses + r_drop * self.disagreement(*ops.split(logits, 2))
+            losses = losses + r_drop * disagreement(self.activation, *ops.split(logits, 2))
         weight = batch["sample_weight"]
         return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6), {}
-
-    def row_losses(self, labels, logits):
-        """Labels [B], or [B, C] for sigmoid, and logits [B, C] -> losses [B]."""
-        if self.activation == "softmax":
-            return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        if self.activation == "sigmoid":
-            return ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
-        return ops.square(logits[:, 0] - labels)
-
-    def disagreement(self, first, second):
-        """Logits [B, C] of the same rows, seen in two ways -> [2B], the mean of both Kullback-Leibler divergences.
-
-        For softmax and sigmoid the two divergences add up to the sum of (p - q) * (logits of p - logits of q).
-        """
-        gaps = (self.activate(first) - self.activate(second)) * (first - second) / 2
-        gap = ops.mean(gaps, axis=-1) if self.activation == "sigmoid" else ops.sum(gaps, axis=-1)
-        return ops.concatenate([gap, gap])
 
     def fit(
         self,
@@ -181,6 +167,10 @@ class TextClassifier:
         subword_dropout=0.0,
         r_drop=0.0,
         label_smoothing=0.0,
+        teacher=None,
+        temperature=2.0,
+        distillation=0.5,
+        unlabelled=None,
         seed=0,
         max_buckets=None,
         jit_compile=None,
@@ -199,6 +189,8 @@ class TextClassifier:
           r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
             R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
           label_smoothing: the share of a label that is spread over all classes (Szegedy et al. 2016).
+          teacher, temperature, distillation, unlabelled: a fine-tuned TextClassifier to learn from, how, and more texts
+            for it to label; see `tfkor.tasks.distillation.Distillation`.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           options: of `tfkor.training.fine_tune`: learning_rate, warmup, ema, layer_decay, patience (3), on_best ...;
             and of a DataFrame, text_column, label_column, pair_column.
@@ -216,14 +208,19 @@ class TextClassifier:
         options = {"patience": 3} | options
         train = self.text_data(texts, labels, pairs, **columns)
         tfkor_data.check_trainable(train)
+        lessons = None if teacher is None else Distillation(self, teacher, temperature, distillation)
         self.prepare(train)
         if validation is not None:
             parts = validation if isinstance(validation, tuple) else (validation,)
             validation = self.text_data(*parts, **columns)
             self.check(validation)
+        targets, losses = None, row_losses
+        if lessons is not None:
+            (train, targets), losses = lessons.targets(train, unlabelled), lessons.row_losses
         batches = training_batches(
             self,
             train,
+            targets,
             batch_size=batch_size,
             max_buckets=max_buckets or (6 if compiles_each_shape(jit_compile) else 32),
             class_weight=class_weight,
@@ -235,12 +232,12 @@ class TextClassifier:
         return fine_tune(
             self.model,
             self.encoder,
-            functools.partial(self.loss, r_drop=r_drop, smoothing=label_smoothing),
+            functools.partial(self.loss, r_drop=r_drop, smoothing=label_smoothing, row_losses=losses),
             batches,
             idle=() if self.pooling == "first" else self.encoder.pooler.variables,
             epochs=epochs,
             evaluate=None if validation is None else lambda: self.evaluate(validation),
-            monitor=MONITORS[self.activation],
+            monitor=self.monitor,
             jit_compile=jit_compile,
             views=2 if r_drop else 1,
             **options,
@@ -348,24 +345,33 @@ class TextClassifier:
         return self.none_threshold
 
     def save(self, folder, overwrite=True):
-        """Writes model.keras, classifier.json and tokenizer/ into `folder`, whole or not at all."""
+        """Writes model.keras, classifier.json and tokenizer/ into `folder`, whole or not at all.
+
+        LoRA weights are merged into the encoder that is written, and stand alone in lora.npz beside it.
+        """
         if self.model is None or self.tokenizer is None:
             raise ValueError("only a classifier with a head and a tokenizer can be saved: call fit, or give both")
         with new_folder(folder, overwrite) as temporary:
             self.model.save(temporary / "model.keras")
             self.tokenizer.save(temporary / "tokenizer")
-            settings = {
-                "tfkor": tfkor.__version__,
-                "encoder": self.encoder.name,
-                "dropout": self.dropout,
-                "pooling": self.pooling,
-                "activation": self.activation,
-                "labels": self.labels,
-                "max_length": self.max_length,
-                "pair": self.is_pair,
-                "none_threshold": self.none_threshold,
-            }
+            settings = {name: getattr(self, name) for name in SETTINGS}
+            settings |= {"tfkor": tfkor.__version__, "encoder": self.encoder.name, "pair": self.is_pair}
+            settings["none_threshold"] = self.none_threshold
             write_json(temporary / "classifier.json", settings)
+            if lora_layers(self.encoder):
+                save_lora(temporary / LORA, self.encoder)
+
+    def merged(self):
+        """This classifier, or, if its encoder has LoRA weights, a copy without them that computes the same."""
+        if not lora_layers(self.encoder):
+            return self
+        again = copy.copy(self)
+        again.encoder = merge_lora(self.encoder)
+        again.build(self.num_classes)
+        for layer, old in ((again.head, self.head), (again.head_dense, self.head_dense)):
+            if old is not None:
+                layer.set_weights(old.get_weights())
+        return again
 
     @classmethod
     def load(cls, folder):
@@ -384,13 +390,9 @@ class TextClassifier:
         model = keras.models.load_model(folder / "model.keras", compile=False)
         classifier = cls(
             model.get_layer(settings["encoder"]),
-            dropout=settings["dropout"],
-            pooling=settings["pooling"],
-            activation=settings["activation"],
             tokenizer=Tokenizer.load(folder / "tokenizer"),
-            labels=settings["labels"],
-            max_length=settings["max_length"],
             pair=settings["pair"],
+            **{name: settings[name] for name in SETTINGS},
         )
         classifier.model.set_weights(model.get_weights())
         classifier.none_threshold = settings["none_threshold"]

@@ -14,6 +14,7 @@ from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.text import Ragged
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
+from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
 
 SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
 
@@ -67,15 +68,30 @@ class Task:
         self.outputs = InferenceStep(self.model, function)
 
     def save(self, folder, overwrite=True):
-        """Writes encoder/ with the tokenizer, head.npz and task.json into `folder`, whole or not at all."""
+        """Writes encoder/ with the tokenizer, head.npz and task.json into `folder`, whole or not at all.
+
+        LoRA weights are merged into the encoder that is written, and stand alone in lora.npz beside it.
+        """
         if self.model is None:
             raise ValueError("there is no head yet; expected to save after fit")
         with new_folder(folder, overwrite) as temporary:
             zoo.save(temporary / ENCODER, self.encoder, self.tokenizer)
             weights = [keras.ops.convert_to_numpy(variable) for variable in self.head_variables()]
             np.savez(temporary / WEIGHTS, *weights)
+            if lora_layers(self.encoder):
+                save_lora(temporary / LORA, self.encoder)
             settings = {name: getattr(self, name) for name in self.settings}
             write_json(temporary / SETTINGS, {"task": type(self).__name__, "tfkor": tfkor.__version__, **settings})
+
+    def merged(self):
+        """This task, or, if its encoder has LoRA weights, a copy of it without them that computes the same."""
+        if not lora_layers(self.encoder):
+            return self
+        settings = {name: getattr(self, name) for name in self.settings}
+        task = type(self)(merge_lora(self.encoder), tokenizer=self.tokenizer, **settings)
+        for ours, theirs in zip(task.head_variables(), self.head_variables(), strict=True):
+            ours.assign(theirs)
+        return task
 
     @classmethod
     def load(cls, folder, dtype=None):

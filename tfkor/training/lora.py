@@ -1,6 +1,12 @@
-"""Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021)."""
+"""Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021).
+
+The programs that fine-tune do it with --lora_rank. What a classifier or task with such an encoder saves is an ordinary
+model, with the LoRA weights added to its kernels, and is loaded, exported and used like any other; lora.npz beside it
+has them alone, for `load_lora` and the encoder that they were trained on. Exports add them to the kernels too.
+"""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +14,7 @@ from keras import ops
 
 from tfkor.files import new_file
 
+LORA = "lora.npz"  # its name in the folder of a model
 LAYERS = ("query", "key_value")  # of attention, as in the paper; output_dense too, and intermediate_dense of the block
 
 
@@ -49,8 +56,17 @@ def lora_layers(encoder):
     return {layer.path: layer for layer in encoder._flatten_layers() if getattr(layer, "lora_enabled", False)}
 
 
+def base_of(encoder):
+    """A checksum of the kernels beside the LoRA weights, in float16: that of an encoder saved in float16 too."""
+    kernels = (ops.convert_to_numpy(layer._kernel).astype("float16") for layer in lora_layers(encoder).values())
+    checksum = 0
+    for kernel in kernels:
+        checksum = zlib.crc32(kernel.tobytes(), checksum)
+    return checksum
+
+
 def save_lora(path, encoder):
-    """Writes the LoRA weights alone into a .npz, with rank, alpha and the names of the layers.
+    """Writes the LoRA weights alone into a .npz, with rank, alpha and layers, and the pooler if it is trained.
 
     Raises:
       ValueError: an encoder without LoRA weights.
@@ -61,21 +77,27 @@ def save_lora(path, encoder):
     known = ("query", "key_value", "attention_output", "intermediate_dense", "output_dense")
     names = [name for name in known if layer_of(encoder.blocks[0], name).lora_enabled]
     about = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha, "layers": names}
+    about["base"] = base_of(encoder)
     kernels = {
         f"{i:03d}/{part}": ops.convert_to_numpy(getattr(layer, f"lora_kernel_{part}"))
         for i, layer in enumerate(layers)
         for part in "ab"
     }
+    kernels |= {f"pooler/{i}": ops.convert_to_numpy(v) for i, v in enumerate(trained_pooler(encoder))}
     with new_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=np.array(json.dumps(about)), **kernels)
 
 
+def trained_pooler(encoder):
+    return [] if encoder.pooler is None else encoder.pooler.trainable_variables
+
+
 def load_lora(path, encoder):
-    """Gives an encoder the LoRA weights of a file that `save_lora` wrote.
+    """Gives the encoder that was there before the training the LoRA weights of a file that `save_lora` wrote.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: weights of another encoder; the message names the file.
+      ValueError: weights of another encoder, or of one with other kernels; the message names the file.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file; expected one that save_lora wrote")
@@ -86,14 +108,25 @@ def load_lora(path, encoder):
         add_lora(encoder, about["rank"], about["alpha"], about["layers"])
     layers = lora_layers(encoder).values()
     kernels = [getattr(layer, f"lora_kernel_{part}") for layer in layers for part in "ab"]
+    kernels += encoder.pooler.variables if "pooler/0" in found else []
     if [value.shape for value in found.values()] != [tuple(kernel.shape) for kernel in kernels]:
         raise ValueError(f"{path}: its {len(found)} kernels are not those of this encoder, {len(kernels)}")
+    if base_of(encoder) != about["base"]:
+        raise ValueError(
+            f"{path}: trained beside other kernels than this encoder's; expected the checkpoint that it was trained on "
+            "(a saved model has the LoRA weights in its kernels already)"
+        )
     for kernel, value in zip(kernels, found.values()):
         kernel.assign(value)
 
 
 def merge_lora(encoder):
-    """Returns a new encoder without LoRA weights that computes the same: they are added to the kernels."""
+    """A new encoder without LoRA weights that computes the same: they are added to the kernels.
+
+    An encoder that has none is given back as it is.
+    """
+    if not lora_layers(encoder):
+        return encoder
     merged = type(encoder)(encoder.config, dtype=encoder.dtype_policy)
     layers = lora_layers(encoder).values()
     own = {id(kernel) for layer in layers for kernel in (layer.lora_kernel_a, layer.lora_kernel_b)}

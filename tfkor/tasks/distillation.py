@@ -1,0 +1,94 @@
+"""Knowledge distillation: a small classifier learns from what a larger one says (Hinton et al. 2015)."""
+
+import numpy as np
+from keras import ops
+
+from tfkor.data import DataError, TextData, label_array
+from tfkor.tasks.losses import row_losses
+
+
+class Distillation:
+    """A student learns labels and what its teacher says of each text, asked once, before the training.
+
+        student.fit(texts, labels, teacher=teacher, temperature=2.0, distillation=0.9, unlabelled=more_texts)
+
+    A row's loss is (1 - distillation) * that of its label + distillation * that of the teacher's output. The latter is
+    for softmax T^2 times the cross entropy of both distributions at temperature T, for sigmoid the binary cross entropy
+    with the teacher's probabilities, for linear the squared distance of both numbers; the last two have no temperature.
+
+    Args:
+      student, teacher: TextClassifiers of the same kind and labels; the teacher has a tokenizer of its own. A student
+        without labels gets the teacher's.
+      temperature: T, 1 or so; the higher, the more the student learns of the classes that are not the likeliest.
+      distillation: weight of the teacher's outputs, 0 to 1; the labels have the rest.
+
+    Raises:
+      ValueError: a weight or temperature out of range, or a teacher of another kind or with other labels.
+    """
+
+    def __init__(self, student, teacher, temperature=2.0, distillation=0.5):
+        if not temperature > 0 or not 0 <= distillation <= 1:
+            raise ValueError(
+                f"temperature={temperature}, distillation={distillation}; expected more than 0, and a weight of 0 to 1"
+            )
+        if teacher.activation != student.activation:
+            raise ValueError(
+                f"the teacher's activation is {teacher.activation!r}, the student's {student.activation!r}; "
+                "expected the same"
+            )
+        if student.labels is None and teacher.labels is not None:
+            student.labels = list(teacher.labels)
+        if set(student.labels or ()) != set(teacher.labels or ()):
+            other = sorted(set(student.labels) ^ set(teacher.labels or ()))
+            raise ValueError(f"student and teacher do not have the same labels; one of them lacks {other[:5]}")
+        self.student, self.teacher = student, teacher
+        self.temperature, self.share = temperature, distillation
+
+    def targets(self, train, unlabelled=None):
+        """TextData with unlabelled texts behind those of `train`, and what `row_losses` takes, float32 [N, 1 + ...].
+
+        Args:
+          unlabelled: a list of texts, a tuple (texts, pairs), TextData or a DataFrame; None for none.
+        """
+        labels = label_array(train, self.student.labels or ())
+        known = np.zeros((len(train), 1 + (labels.shape[1] if labels.ndim == 2 else 1)), np.float32)
+        known[:, 0] = 1
+        known[:, 1:] = labels.reshape(len(train), -1)
+        if unlabelled is not None:
+            parts = unlabelled if isinstance(unlabelled, tuple) else (unlabelled,)
+            more = self.student.text_data(parts[0], None, *parts[1:])
+            if (more.pairs is None) != (train.pairs is None):
+                raise DataError(
+                    "unlabelled texts and labelled ones are not of one kind, single or pairs; expected that"
+                )
+            pairs = None if train.pairs is None else train.pairs + more.pairs
+            train = TextData(train.texts + more.texts, pairs, train.labels + [None] * len(more))
+            known = np.concatenate([known, np.zeros((len(more), known.shape[1]), np.float32)])
+        return train, np.concatenate([known, self.taught(train)], axis=1)
+
+    def taught(self, data):
+        """The teacher's outputs float32 [N, C]: softened probabilities, probabilities or numbers."""
+        scores = self.teacher.predict_proba(TextData(data.texts, data.pairs))
+        if self.student.activation == "softmax":
+            logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny)) / self.temperature
+            scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores /= scores.sum(axis=1, keepdims=True)
+        if self.student.labels is None:
+            return scores
+        place = {label: i for i, label in enumerate(self.teacher.labels)}
+        return scores[:, [place[label] for label in self.student.labels]]
+
+    def row_losses(self, activation, targets, logits):
+        """Targets [B, 1 + ...] and logits [B, C] -> losses [B]."""
+        classes = logits.shape[-1]
+        labelled, labels, taught = targets[:, 0], targets[:, 1:-classes], targets[:, -classes:]
+        if activation == "softmax":
+            soft = -ops.sum(taught * ops.log_softmax(logits / self.temperature), axis=-1) * self.temperature**2
+        else:
+            soft = row_losses(activation, taught[:, 0] if activation == "linear" else taught, logits)
+        if activation != "sigmoid":
+            labels = labels[:, 0]
+        if activation == "softmax":
+            labels = ops.cast(labels, "int32")
+        hard = labelled * row_losses(activation, labels, logits)
+        return (1 - self.share) * hard + self.share * soft
