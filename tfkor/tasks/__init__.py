@@ -3,6 +3,7 @@
 from tfkor.tasks.answerer import QuestionAnswerer
 from tfkor.tasks.classifier import TextClassifier
 from tfkor.tasks.parser import DependencyParser
+from tfkor.tasks.relations import RelationExtractor
 from tfkor.tasks.tagger import TokenTagger
 
-__all__ = ["DependencyParser", "QuestionAnswerer", "TextClassifier", "TokenTagger"]
+__all__ = ["DependencyParser", "QuestionAnswerer", "RelationExtractor", "TextClassifier", "TokenTagger"]
