@@ -76,20 +76,16 @@ def tags_of(tagger, text, begin, end, labels):
     codes = tf.strings.unicode_decode(text, "UTF-8")
     size, row_starts = tf.size(codes.values, tf.int64), codes.row_starts()
     label, first = character_labels(tagger, size, row_starts, begin, end, labels)
-    # Units: runs of characters
-    letter = codes.values != ord(" ")
+    # Units: characters that are no blanks, or runs of them
+    row, letter = codes.value_rowids(), codes.values != ord(" ")
     starts = letter
     if tagger.unit == "word":
-        row = codes.value_rowids()
-        edge = tf.concat([tf.ones_like(letter[:1]), ~letter[:-1] | (row[1:] != row[:-1])], 0)
-        starts = letter & edge
-    unit = tf.cumsum(tf.cast(starts, tf.int64)) - 1  # of each letter
-    start = tf.where(starts)[:, 0]  # [N], N units in all
+        starts &= tf.concat([tf.ones_like(letter[:1]), ~letter[:-1] | (row[1:] != row[:-1])], 0)
+    letters, start = tf.where(letter)[:, 0], tf.where(starts)[:, 0]
+    unit = tf.boolean_mask(tf.cumsum(tf.cast(starts, tf.int64)) - 1, letter)
     count = tf.size(start, tf.int64)
-    unit = tf.boolean_mask(unit, letter)
-    stop = 1 + tf.math.unsorted_segment_max(tf.where(letter)[:, 0], unit, count)
+    stop = 1 + tf.math.unsorted_segment_max(letters, unit, count)
     # The tag of a unit: that of its first character in a piece
-    letters = tf.where(letter)[:, 0]
     known = tf.where(tf.gather(label, letters) < len(tagger.labels), letters, NOWHERE)
     place = tf.math.unsorted_segment_min(known, unit, count)
     missing = place == NOWHERE
@@ -99,7 +95,7 @@ def tags_of(tagger, text, begin, end, labels):
     tag = tf.gather(label, place)
     tag = tf.where(tf.gather(first, place), tag, tf.gather(tf.constant(inside, tf.int64), tag))
     tag = tf.where(missing, tf.constant(len(tagger.labels), tf.int64), tag)
-    row, rows = tf.gather(codes.value_rowids(), start), codes.nrows()
+    row, rows = tf.gather(row, start), codes.nrows()
     begin, end = start - tf.gather(row_starts, row), stop - tf.gather(row_starts, row)
     outputs = padded(row, rows, "lengths", tags=tf.gather(tf.constant(names), tag), begin=begin, end=end)
     if tagger.are_entities():
