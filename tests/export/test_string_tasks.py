@@ -42,7 +42,7 @@ def sentencepiece_tokenizer():
     own = dict(normalization_rule_name="identity", unk_piece="[UNK]", control_symbols=special, bos_id=-1, eos_id=-1)
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS * 20), model_writer=model, model_type="bpe", vocab_size=80, minloglevel=2,
-        hard_vocab_limit=False, character_coverage=0.9, **own
+        hard_vocab_limit=False, character_coverage=0.98, **own
     )  # fmt: skip
     return Tokenizer(model.getvalue())
 
@@ -85,18 +85,21 @@ def assert_tags(served, tagger):
     assert rows_of(served, names, "entity_counts") == tagger.entities(TEXTS)
 
 
-@pytest.mark.parametrize(
-    "kind, labels, unit, max_length",
-    [
-        ("wordpiece", KLUE, "character", 16),
-        ("shortening", NAVER, "word", 64),
-        ("bpe", KLUE, "word", 5),
-        ("bpe", KLUE, "character", 3),
-    ],
-)
-def test_a_tagger(tmp_path, kind, labels, unit, max_length):
-    tagger = make(TokenTagger, kind, labels, unit=unit, max_length=max_length, suffix=labels is NAVER)
-    model = tf.saved_model.load(export_string_tagger(tagger, tmp_path / "strings"))
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    tagger = make(TokenTagger, "wordpiece", KLUE, max_length=16)
+    return tagger, export_string_tagger(tagger, tmp_path_factory.mktemp("exports") / "tagger")
+
+
+@pytest.fixture(scope="module")
+def answerer(tmp_path_factory):
+    answerer = make(QuestionAnswerer, "bpe", max_length=12, stride=1, max_question=8, unanswerable=True)
+    return answerer, export_string_answerer(answerer, tmp_path_factory.mktemp("exports") / "answerer")
+
+
+def test_a_tagger_of_characters(tagger):
+    tagger, path = tagger
+    model = tf.saved_model.load(path)
     served = model.signatures["serving_default"](text=tf.constant(TEXTS))
     assert_tags(served, tagger)
     assert len({tag for row in tagger.predict(TEXTS) for tag in row}) > 2
@@ -104,8 +107,14 @@ def test_a_tagger(tmp_path, kind, labels, unit, max_length):
         assert rows_of(model(inputs), ["tags"], "lengths") == rows_of(served, ["tags"], "lengths")[:3]
     empty = model(tf.constant([], tf.string))
     assert empty["tags"].shape[0] == empty["entity_begin"].shape[0] == empty["lengths"].shape[0] == 0
-    assert [name.decode() for name in model.signatures["label_names"]()["labels"].numpy()] == list(labels)
+    assert [name.decode() for name in model.signatures["label_names"]()["labels"].numpy()] == list(KLUE)
     assert len(model.trainable_variables) == 0
+
+
+@pytest.mark.parametrize("kind, labels, max_length", [("shortening", NAVER, 64), ("bpe", KLUE, 3)])
+def test_a_tagger_of_words(tmp_path, kind, labels, max_length):
+    tagger = make(TokenTagger, kind, labels, unit="word", max_length=max_length, suffix=labels is NAVER)
+    assert_tags(tf.saved_model.load(export_string_tagger(tagger, tmp_path / "strings"))(tf.constant(TEXTS)), tagger)
 
 
 def test_parts_of_speech_have_no_entities(tmp_path):
@@ -125,21 +134,12 @@ def assert_answers(served, answerer, questions=QUESTIONS, contexts=TEXTS):
     return expected
 
 
-@pytest.mark.parametrize(
-    "kind, options",
-    [
-        ("wordpiece", dict(max_length=32, stride=8, max_question=6, max_answer=4)),
-        ("shortening", dict(max_length=64, stride=40, max_question=16, unanswerable=True, null_threshold=-0.5)),
-        ("bpe", dict(max_length=12, stride=1, max_question=8, unanswerable=True)),
-    ],
-)
-def test_questions(tmp_path, kind, options):
-    answerer = make(QuestionAnswerer, kind, **options)
-    model = tf.saved_model.load(export_string_answerer(answerer, tmp_path / "strings"))
+def test_questions_that_may_have_no_answer(answerer):
+    answerer, path = answerer
+    model = tf.saved_model.load(path)
     questions, contexts = tf.constant(QUESTIONS), tf.constant(TEXTS)
     expected = assert_answers(model.signatures["serving_default"](question=questions, context=contexts), answerer)
     assert {answer.end > 0 for answer in expected} == {True, False}
-    assert_answers(model([questions, contexts]), answerer)
     one = dict(question=questions[:1], context=contexts[-2:-1])
     assert_answers(model(one), answerer, QUESTIONS[:1], TEXTS[-2:-1])
     assert model([questions[:0], contexts[:0]])["answer"].shape == (0,)
@@ -147,7 +147,14 @@ def test_questions(tmp_path, kind, options):
         model([questions[:2], contexts[:1]])
 
 
-def test_a_process_without_tfkor_serves_both(tmp_path):
+def test_questions_on_long_contexts(tmp_path):
+    answerer = make(QuestionAnswerer, "wordpiece", max_length=32, stride=8, max_question=6, max_answer=4)
+    contexts = [*TEXTS[:5], *TEXTS[6:], LONG * 4]
+    model = tf.saved_model.load(export_string_answerer(answerer, tmp_path / "strings"))
+    assert_answers(model([tf.constant(QUESTIONS), tf.constant(contexts)]), answerer, QUESTIONS, contexts)
+
+
+def test_a_process_without_tfkor_serves_both(tagger, answerer, tmp_path):
     program = """
 import json, sys
 import tensorflow as tf, tensorflow_text
@@ -159,9 +166,8 @@ loaded = [name for name in sys.modules if name.split(".")[0] in ("tfkor", "tf_ke
 found = [tags["tags"].numpy()[0], answers["answer"].numpy()]
 print(json.dumps([*([x.decode() for x in row] for row in found), loaded]))
 """
-    tagger = make(TokenTagger, "wordpiece", KLUE, max_length=16)
-    answerer = make(QuestionAnswerer, "bpe", max_length=32, stride=8, max_question=6)
-    paths = export_string_tagger(tagger, tmp_path / "tagger"), export_string_answerer(answerer, tmp_path / "answerer")
+    (tagger, *paths), (answerer, answerer_path) = tagger, answerer
+    paths.append(answerer_path)
     command = [sys.executable, "-I", "-c", program, *map(str, paths), json.dumps([QUESTIONS[:3], TEXTS[:3]])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -31,8 +31,9 @@ def export_string_answerer(answerer, path, overwrite=False):
 
     offsets = GraphOffsets(answerer.tokenizer)
     with new_saved_model(path, overwrite) as folder, float32_compute(answerer.model):
+        strings = [tf.TensorSpec((None,), tf.string, name=name) for name in ("question", "context")]
 
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=name) for name in ("question", "context")])
+        @tf.function(input_signature=strings, autograph=False)
         def serve(question, context):
             message = "question and context have different lengths; expected one context for each question"
             with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(question), tf.shape(context), message)]):
@@ -40,8 +41,9 @@ def export_string_answerer(answerer, path, overwrite=False):
             questions = offsets.twin.ids(question)[:, : answerer.max_question]
             return answers(answerer, questions, context, *offsets(context))
 
-        signatures = {"serving_default": serve}
-        save(folder, call_of_strings(serve), answerer.model, signatures, trainable=False, tokenizer=offsets)
+        serve = serve.get_concrete_function()  # traced once for all that call it
+        call = call_of_strings(serve, ["question", "context"])
+        save(folder, call, answerer.model, {"serving_default": serve}, trainable=False, tokenizer=offsets)
     return Path(path)
 
 

@@ -128,14 +128,14 @@ def export_string_classifier(classifier, path, top_k=3, max_length=None, overwri
         signatures = {"serving_default": serve}
         if classifier.labels is not None:
             signatures["label_names"] = label_names(classifier.labels)
-        save(folder, call_of_strings(serve), classifier.model, signatures, trainable=False, tokenizer=tokenizer)
+        call = call_of_strings(serve, names)
+        save(folder, call, classifier.model, signatures, trainable=False, tokenizer=tokenizer)
     return Path(path)
 
 
-def call_of_strings(serve):
-    """A tf.function of strings [B] -> one of a list or a dict of them; of them alone too where they are one."""
-    specs = serve.input_signature
-    names = [spec.name for spec in specs]
+def call_of_strings(serve, names):
+    """A tf.function of a list or a dict of strings [B] with these names; of the strings alone where there is one."""
+    specs = [tf.TensorSpec((None,), tf.string, name=name) for name in names]
 
     @tf.function
     def call(inputs):

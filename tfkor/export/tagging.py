@@ -44,15 +44,17 @@ def export_string_tagger(tagger, path, overwrite=False):
     offsets = GraphOffsets(tagger.tokenizer)
     with new_saved_model(path, overwrite) as folder, float32_compute(tagger.model):
 
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")], autograph=False)
         def serve(text):
             text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
             ids, begin, end = offsets(text)
             labels = piece_labels(tagger, ids)
             return tags_of(tagger, text, begin, end, labels)
 
+        serve = serve.get_concrete_function()  # traced once for all that call it
         signatures = {"serving_default": serve, "label_names": label_names(tagger.labels)}
-        save(folder, call_of_strings(serve), tagger.model, signatures, trainable=False, tokenizer=offsets)
+        call = call_of_strings(serve, ["text"])
+        save(folder, call, tagger.model, signatures, trainable=False, tokenizer=offsets)
     return Path(path)
 
 
