@@ -44,7 +44,16 @@ from tfkor.scripts import run_program, say
 FLAGS = flags.FLAGS
 
 PEERS = Path(__file__).with_name("inference_peers.py")
-LATENCY = ("saved_model", "tflite_int8", "onnx", "onnx_fused", "onnx_int8", "onnx_fused_int8", "torch", "torch_compiled")
+LATENCY = (
+    "saved_model",
+    "tflite_int8",
+    "onnx",
+    "onnx_fused",
+    "onnx_int8",
+    "onnx_fused_int8",
+    "torch",
+    "torch_compiled",
+)
 BATCHES = ("predict", "pipeline", "sorted", "padded")
 QUICK = dict(size="tiny", batch_model="tiny", rows=64, rounds=2, turn_seconds=0.2, dataset=["intents176"])
 

@@ -104,9 +104,7 @@ def with_symbols(encoder, tokenizer, symbols):
     from tfkor.training.lora import lora_layers
 
     if lora_layers(encoder):
-        raise ValueError(
-            "the encoder has LoRA weights; expected one without, as new symbols have vectors to be trained"
-        )
+        raise ValueError("the encoder has LoRA weights; expected one without: add them after the symbols")
     if tokenizer.type != "wordpiece":
         raise ValueError(f"the tokenizer is {tokenizer.type}; expected wordpiece, to which symbols can be added")
     new = [symbol for symbol in symbols if symbol not in tokenizer.vocab]

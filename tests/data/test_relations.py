@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfkor import Bert, BertConfig, TextClassifier, Tokenizer, zoo
+from tfkor import Bert, BertConfig, Tokenizer, zoo
 from tfkor.data import DataError
 from tfkor.data.relations import KLUE_RE_RELATIONS, entity_markers, mark_entities, read_klue_re
-from tfkor.metrics import relation_report
 
 TEXT = "홍길동이 서울에 산다."
 
@@ -40,19 +39,56 @@ def test_klue_re(tmp_path):
     path = tmp_path / "re.json"
     path.write_text(json.dumps([example(), example(guid="re-1", label="no_relation")]), "utf-8")
     data = read_klue_re(path)
-    assert data.texts[0] == "<subj>홍길동</subj>이 <obj>서울</obj>에 산다."
-    assert data.labels == ["per:place_of_residence", "no_relation"]
-    assert read_klue_re(path, typed=True).texts[0].startswith("<subj:PER>홍길동</subj:PER>")
+    assert data.marked().texts[0] == "<subj>홍길동</subj>이 <obj>서울</obj>에 산다."
+    assert data.marked().labels == ["per:place_of_residence", "no_relation"]
+    assert data.marked(typed=True).texts[0].startswith("<subj:PER>홍길동</subj:PER>")
+    assert data.select([1]).examples == data.examples[1:] and data.select([1]).marked().where(0) == f"{path}, line 2"
     assert len(KLUE_RE_RELATIONS) == 30 and KLUE_RE_RELATIONS[0] == "no_relation"
-    for wrong, words in (
-        ([example(label="per:friend")], "re-0: the relation 'per:friend'"),
-        ([example(sentence="짧다")], "re-0: subj is at 0 to 3; expected a span inside the text of 2"),
-        ([{"guid": "re-0"}], "expected a JSON list of sentences"),
-        ({"data": []}, "expected a JSON list of sentences"),
-    ):
-        path.write_text(json.dumps(wrong), "utf-8")
-        with pytest.raises(DataError, match=words):
+    unlabelled = example()
+    del unlabelled["label"]
+    path.write_text(json.dumps([unlabelled]), "utf-8")
+    assert read_klue_re(path, labelled=False).examples[0].subject == (0, 3)
+    assert read_klue_re(path, labelled=False).marked().labels is None
+
+
+def entity(**changes):
+    return {"word": "홍길동", "start_idx": 0, "end_idx": 2, "type": "PER", **changes}
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (example(label="per:friend"), r"row 2 \(re-0\): the relation 'per:friend'; expected one of KLUE-RE's 30"),
+        (example(label=None), "the row has None as label; expected str"),
+        (
+            example(subject_entity=entity(word="길동")),
+            "subject_entity is '길동', but the sentence has '홍길동' from 0 to 2",
+        ),
+        (example(sentence="짧다"), "subject_entity is '홍길동', but the sentence has '짧다' from 0 to 2"),
+        (example(subject_entity=entity(start_idx=-3)), "but the sentence has '홍길동' from -3|expected a span"),
+        (example(subject_entity=entity(type="CITY")), "subject_entity has the type 'CITY'; expected one of PER"),
+        (example(subject_entity=entity(start_idx="0")), "subject_entity has '0' as start_idx; expected int"),
+        (example(object_entity=entity(word="동", start_idx=2)), "overlap"),
+        (example(object_entity=["서울"]), r"the row has \['서울'\] as object_entity; expected dict"),
+        ({"guid": "re-0"}, "the row has nothing as sentence; expected str"),
+        ("홍길동", "row 2: the row is '홍길동'; expected an object"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_its_row(tmp_path, wrong, words):
+    path = tmp_path / "re.json"
+    path.write_text(json.dumps([example(), wrong]), "utf-8")
+    with pytest.raises(DataError, match=words) as caught:
+        read_klue_re(path)
+    assert str(caught.value).startswith(f"{path}, row 2")
+
+
+def test_a_file_of_another_format_is_named(tmp_path):
+    path = tmp_path / "re.json"
+    for text, words in (('{"data": []}', "found a JSON dict; expected a list"), ("[", "not JSON")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(DataError, match=words) as caught:
             read_klue_re(path)
+        assert str(caught.value).startswith(str(path))
 
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "홍길동", "##이", "이", "서울", "에", "산다", "."]
@@ -72,18 +108,3 @@ def test_symbols_are_added_to_an_encoder_and_its_tokenizer():
         np.testing.assert_array_equal(ours, theirs)
     same, _ = zoo.with_symbols(larger, marked, entity_markers())
     assert same.config.vocab_size == larger.config.vocab_size
-
-
-@pytest.mark.slow
-def test_a_classifier_learns_relations_of_marked_entities():
-    keras.utils.set_random_seed(0)
-    sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
-    config = BertConfig(len(VOCAB), initializer_range=0.1, **sizes)
-    encoder, tokenizer = zoo.with_symbols(Bert(config), Tokenizer.from_vocab(VOCAB), entity_markers())
-    forth, back = mark_entities(TEXT, (0, 3), (5, 7)), mark_entities(TEXT, (5, 7), (0, 3))
-    texts = [forth, back] * 40
-    labels = ["per:place_of_residence", "no_relation"] * 40
-    classifier = TextClassifier(encoder, labels=list(KLUE_RE_RELATIONS), tokenizer=tokenizer, max_length=32)
-    classifier.fit(texts, labels, epochs=30, learning_rate=2e-3)
-    truth = [KLUE_RE_RELATIONS.index(label) for label in labels]
-    assert relation_report(truth, classifier.predict_proba(texts))["micro_f1"] == 1

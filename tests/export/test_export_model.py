@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -44,6 +45,45 @@ def test_all_formats(classifier, model_dir, tmp_path):
     assert answer["labels"].shape == (len(TEXTS), 2)
     lite = TFLiteClassifier(exports["tflite"]["path"])
     np.testing.assert_allclose(lite(classifier.tokenizer(TEXTS, max_length=16)), expected, atol=1e-5)
+
+
+def test_a_tagger(make_classifier, tmp_path):
+    """Of the tasks that Task.save writes one stands for all: the rest is exporters', which needs no process."""
+    from tfkor.tasks import TokenTagger
+
+    classifier = make_classifier()
+    tagger = TokenTagger(classifier.encoder, ("O", "B-LC", "I-LC"), tokenizer=classifier.tokenizer, max_length=16)
+    tagger.save(tmp_path / "tagger")
+    done = export_model(model_dir=tmp_path / "tagger", output_dir=tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    exports = json.loads(done.stdout.splitlines()[-1])["exports"]
+    assert list(exports) == ["encoder", "strings"]
+    answer = tf.saved_model.load(exports["strings"]["path"])(TEXTS)
+    tags = [[tag.decode() for tag in row if tag] for row in answer["tags"].numpy()]
+    assert tags == tagger.predict(TEXTS)
+
+
+def test_formats_of_each_task(make_classifier, monkeypatch, tmp_path):
+    from tfkor.scripts import export_model
+    from tfkor.tasks import DependencyParser, QuestionAnswerer, RelationExtractor
+
+    monkeypatch.setattr(export_model, "FLAGS", types.SimpleNamespace(max_length=None, top_k=1))
+    encoder, tokenizer = make_classifier().encoder, make_classifier().tokenizer
+    answerer = QuestionAnswerer(encoder, tokenizer=tokenizer, max_length=24, stride=4, max_question=8)
+    assert list(export_model.exporters(answerer)) == ["encoder", "strings"]
+    parser = DependencyParser(encoder, ["NP"], tokenizer=tokenizer, max_length=24)
+    assert list(export_model.exporters(parser)) == ["encoder"]
+    relations = RelationExtractor(encoder, tokenizer=tokenizer, max_length=24)
+    relations.save(tmp_path / "relations")
+    functions = export_model.exporters(export_model.load(tmp_path / "relations"))
+    assert list(functions) == list(export_model.FORMATS)
+    marked = ["<subj:PER>엄마</subj:PER>한테 <obj:NOH>30만</obj:NOH> 원 보내 줘"]
+    served = tf.saved_model.load(functions["strings"](tmp_path / "strings"))(tf.constant(marked))
+    expected = relations.classifier.predict_proba(marked)
+    np.testing.assert_allclose(served["probabilities"], expected, atol=1e-5)
+    (tmp_path / "relations/task.json").write_text('{"task": "os"}')
+    with pytest.raises(ValueError, match=r"task\.json: the task is 'os'; expected one of DependencyParser"):
+        export_model.load(tmp_path / "relations")
 
 
 def test_bad_flags(model_dir, tmp_path):

@@ -1,9 +1,11 @@
 """Relations of two entities in a text: KLUE-RE, with the entities marked."""
 
 import json
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfkor.data.tables import read_text
-from tfkor.data.text_data import DataError, TextData
+from tfkor.data.text_data import DataError, TextData, shorten
 
 # In the order of KLUE's relation_list.json
 RELATIONS = """
@@ -49,45 +51,101 @@ def mark_entities(text, subject, object_, types=None):
     return text
 
 
-def read_klue_re(path, typed=False):
-    """KLUE-RE's klue-re-v1.1_*.json, also gzipped: TextData of sentences with marked entities, labels are relations.
+class RelationExample(NamedTuple):
+    """A sentence with two entities, (begin, end) in it, their types and their relation; the last is None if unknown."""
 
-    Format: a JSON list of objects with sentence, subject_entity and object_entity (start_idx, end_idx, which is
-    inclusive, and type) and label (Park et al. 2021, section 3.5).
+    name: str
+    sentence: str
+    subject: tuple
+    object_: tuple
+    types: tuple
+    relation: str | None
+
+
+@dataclass
+class RelationData:
+    """RelationExamples; `source` names the file, `lines` the row of each in it, from 1."""
+
+    examples: list
+    source: str | None = None
+    lines: list | None = None
+
+    def __len__(self):
+        return len(self.examples)
+
+    def select(self, rows):
+        """The examples with these indices, in this order."""
+        lines = None if self.lines is None else [self.lines[i] for i in rows]
+        return RelationData([self.examples[i] for i in rows], self.source, lines)
+
+    @property
+    def texts(self):
+        return [example.sentence for example in self.examples]
+
+    def marked(self, typed=False):
+        """TextData of sentences with marked entities; labels are relations, None if one has none."""
+        texts = [mark_entities(*example[1:4], example.types if typed else None) for example in self.examples]
+        labels = [example.relation for example in self.examples]
+        return TextData(texts, None, None if None in labels else labels, self.source, self.lines)
+
+
+def read_klue_re(path, labelled=True):
+    """KLUE-RE's klue-re-v1.1_*.json, also gzipped: RelationData.
+
+    Format: a JSON list of objects with guid, sentence, subject_entity and object_entity (word, start_idx, end_idx,
+    which is inclusive, and type) and label (Park et al. 2021, section 3.5).
+
+    Args:
+      labelled: whether relations are read; False for files that may have none.
 
     Raises:
-      DataError: not JSON of that format, an entity outside its sentence, an unknown relation; the message names file
-        and example.
+      DataError: not JSON of that format, an entity that is not its word, an unknown type or relation; the message
+        names file and row, from 1.
     """
     try:
-        examples = json.loads(read_text(path))
-        rows = [
-            (
-                example["guid"],
-                example["sentence"],
-                *((entity["start_idx"], entity["end_idx"] + 1) for entity in entities_in(example)),
-                [entity["type"] for entity in entities_in(example)] if typed else None,
-                example["label"],
-            )
-            for example in examples
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        rows = json.loads(read_text(path))
+    except ValueError as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f"{path}: {error!r}; expected a JSON list of sentences with subject_entity, object_entity"
-        ) from error
-    texts, labels = [], []
-    for name, sentence, subject, object_, types, label in rows:
-        if label not in KLUE_RE_RELATIONS:
-            raise DataError(f"{path}, {name}: the relation {label!r}; expected one of KLUE-RE's 30")
+        raise DataError(f"{path}: not JSON ({error}); expected a list of sentences with two entities") from error
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: found a JSON {type(rows).__name__}; expected a list of sentences with two entities")
+    examples = []
+    for number, row in enumerate(rows, 1):
         try:
-            texts.append(mark_entities(sentence, subject, object_, types))
+            examples.append(relation_example(row, labelled))
         except ValueError as error:
-            raise DataError(f"{path}, {name}: {error}") from error
-        labels.append(label)
-    return TextData(texts, None, labels, str(path))
+            name = f" ({row['guid']})" if isinstance(row, dict) and "guid" in row else ""
+            raise DataError(f"{path}, row {number}{name}: {error}") from error
+    return RelationData(examples, str(path), list(range(1, len(examples) + 1)))
 
 
-def entities_in(example):
-    return example["subject_entity"], example["object_entity"]
+def relation_example(row, labelled):
+    """An object of the file -> RelationExample; ValueError says what is wrong in it."""
+    sentence = found(row, "sentence", str)
+    relation = found(row, "label", str) if labelled else None
+    if labelled and relation not in KLUE_RE_RELATIONS:
+        raise ValueError(f"the relation {relation!r}; expected one of KLUE-RE's 30")
+    spans, types = [], []
+    for role in ("subject_entity", "object_entity"):
+        entity = found(row, role, dict)
+        begin, end = found(entity, "start_idx", int, role), found(entity, "end_idx", int, role) + 1
+        word, there = found(entity, "word", str, role), sentence[max(begin, 0) : end]
+        if word != there:
+            raise ValueError(f"{role} is {word!r}, but the sentence has {there!r} from {begin} to {end - 1}")
+        kind = found(entity, "type", str, role)
+        if kind not in KLUE_RE_TYPES:
+            raise ValueError(f"{role} has the type {kind!r}; expected one of {', '.join(KLUE_RE_TYPES)}")
+        spans.append((begin, end))
+        types.append(kind)
+    mark_entities(sentence, *spans)  # refuses entities that overlap
+    return RelationExample(str(row.get("guid", "")), sentence, *spans, tuple(types), relation)
+
+
+def found(row, key, kind, of="the row"):
+    if not isinstance(row, dict):
+        raise ValueError(f"{of} is {shorten(row)}; expected an object")
+    if type(row.get(key)) is not kind:
+        has = shorten(row[key]) if key in row else "nothing"
+        raise ValueError(f"{of} has {has} as {key}; expected {kind.__name__}")
+    return row[key]

@@ -127,20 +127,27 @@ def export_string_classifier(classifier, path, top_k=3, max_length=None, overwri
             ids = [tf.reshape(ids[name], shape) for name in INPUT_NAMES]
             return answer(scores(*ids, training=False), classifier, top_k)
 
-        @tf.function
-        def call(inputs):
-            if isinstance(inputs, dict):
-                inputs = [inputs[name] for name in names]
-            return serve(*inputs) if isinstance(inputs, list) else serve(inputs)
-
-        text = serve.input_signature
-        for inputs in ([*text], dict(zip(names, text)), *(() if classifier.is_pair else text)):
-            call.get_concrete_function(inputs)
         signatures = {"serving_default": serve}
         if classifier.labels is not None:
             signatures["label_names"] = label_names(classifier.labels)
-        save(folder, call, classifier.model, signatures, trainable=False)
+        call = call_of_strings(serve, names)
+        save(folder, call, classifier.model, signatures, trainable=False, tokenizer=tokenizer)
     return Path(path)
+
+
+def call_of_strings(serve, names):
+    """A tf.function of a list or a dict of strings [B] with these names; of the strings alone where there is one."""
+    specs = [tf.TensorSpec((None,), tf.string, name=name) for name in names]
+
+    @tf.function
+    def call(inputs):
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in names]
+        return serve(*inputs) if isinstance(inputs, list) else serve(inputs)
+
+    for inputs in ([*specs], dict(zip(names, specs)), *(specs if len(specs) == 1 else ())):
+        call.get_concrete_function(inputs)
+    return call
 
 
 def scores_of(classifier):
@@ -219,10 +226,12 @@ def hidden_states(encoder):
         encoder.output_hidden_states = before
 
 
-def save(folder, call, model, signatures, trainable=True):
+def save(folder, call, model, signatures, trainable=True, tokenizer=None):
     root = tf.train.Checkpoint()  # a tf.Module instead would load with no trainable variables
     root.__call__ = call
     root.variables = [v.value for v in model.variables]
     root.trainable_variables = [v.value for v in model.trainable_variables] if trainable else []
     root.regularization_losses = []
+    if tokenizer is not None:
+        root.tokenizer = tokenizer  # a sentencepiece model is a resource, which has to hang on the root
     tf.saved_model.save(root, str(folder), signatures)

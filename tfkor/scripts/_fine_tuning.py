@@ -69,10 +69,11 @@ def define_test_rows():
     flags.DEFINE_integer("test_rows", None, "Rows of the training data to test on instead, the same ones each time.")
 
 
-def encoder_and_tokenizer(texts, lowercase=False, **changes):
+def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
     """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`.
 
-    `changes` are fields of the config of an encoder with random weights.
+    `symbols` are strings that shall be one piece each; with LoRA their vectors stay as they are drawn. `changes` are
+    fields of the config of an encoder with random weights.
     """
     import keras
 
@@ -88,9 +89,12 @@ def encoder_and_tokenizer(texts, lowercase=False, **changes):
         encoder, tokenizer = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
         if own is None and tokenizer is None:
             raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
+        tokenizer = own or tokenizer
+        if symbols:
+            encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, symbols)
         if FLAGS.lora_rank:
             add_lora(encoder, FLAGS.lora_rank, FLAGS.lora_alpha)
-        return encoder, own or tokenizer
+        return encoder, tokenizer
     if own is None:
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
         own = Tokenizer.from_vocab(vocab, lowercase=lowercase)

@@ -1,4 +1,4 @@
-"""Exports a text classifier for use elsewhere.
+"""Exports a model that run_classifier, run_tagger, run_qa or another such program wrote, for use elsewhere.
 
   python -m tfkor.scripts.export_model --model_dir=runs/intents --output_dir=runs/intents/exports
   python -m tfkor.scripts.export_model --model_dir=runs/intents --output_dir=exports --formats=strings,tflite_int8
@@ -12,10 +12,15 @@ Formats, and what they are called in --output_dir:
   tflite_float16  classifier_float16.tflite   the same, half the size
   tflite_int8     classifier_int8.tflite      the same, a quarter of the size
 
+A tagger and a model that answers questions have the formats encoder and strings, from texts to tags and entities, from
+questions and contexts to answers, each with its place; a parser and a tracker have encoder. A model of relations takes
+sentences with markers as tfkor.data.relations.mark_entities sets them.
+
 The last line printed is one JSON object with the path, the bytes and the seconds of each.
 """
 
 import functools
+import json
 import time
 from pathlib import Path
 
@@ -33,32 +38,59 @@ FORMATS = {
     "tflite_float16": "classifier_float16.tflite",
     "tflite_int8": "classifier_int8.tflite",
 }
+SAVED_MODELS = ("encoder", "ids", "strings")
 
 
 def define_flags():
-    flags.DEFINE_string("model_dir", None, "Folder that run_classifier or TextClassifier.save wrote.", required=True)
+    flags.DEFINE_string("model_dir", None, "Folder that a program of a task, or the task's save, wrote.", required=True)
     flags.DEFINE_string("output_dir", None, "Folder for the exports.", required=True)
-    flags.DEFINE_list("formats", ["encoder", "ids", "strings"], f"Some of {','.join(FORMATS)}, with commas between.")
+    flags.DEFINE_list(
+        "formats", None, f"Some of {','.join(FORMATS)}, with commas between; by default those that are SavedModels."
+    )
     flags.DEFINE_integer(
         "max_length", None, "Tokens of a row of strings and tflite; by default the length that the model has."
     )
     flags.DEFINE_integer("top_k", 3, "Labels that the model from strings returns for each text.", lower_bound=1)
     flags.DEFINE_bool("overwrite", False, "Replace exports that are in output_dir.")
     flags.register_validator(
-        "formats", lambda names: bool(names) and set(names) <= set(FORMATS), f"expected some of {','.join(FORMATS)}"
+        "formats",
+        lambda names: names is None or (bool(names) and set(names) <= set(FORMATS)),
+        f"expected some of {','.join(FORMATS)}",
     )
 
 
-def exporters(classifier):
-    """Format -> function of (path, overwrite)."""
-    from tfkor import export
+def load(folder):
+    """The task in a folder."""
+    from tfkor import tasks
 
-    length = FLAGS.max_length or classifier.max_length
-    tflite = functools.partial(export.export_tflite, classifier, length=length)
+    path = Path(folder) / "task.json"
+    if not path.is_file():
+        return tasks.TextClassifier.load(folder)
+    name = json.loads(path.read_text(encoding="utf-8")).get("task")
+    known = ("DependencyParser", "DialogueTracker", "QuestionAnswerer", "RelationExtractor", "TokenTagger")
+    if name not in known:
+        raise ValueError(f"{path}: the task is {name!r}; expected one of {', '.join(known)}")
+    return getattr(tasks, name).load(folder)
+
+
+def exporters(task):
+    """Format -> function of (path, overwrite), of the formats that a task has."""
+    from tfkor import export, tasks
+
+    encoder = {"encoder": functools.partial(export.export_encoder, task.encoder)}
+    strings = {tasks.TokenTagger: export.export_string_tagger, tasks.QuestionAnswerer: export.export_string_answerer}
+    if type(task) in strings:
+        return {**encoder, "strings": functools.partial(strings[type(task)], task)}
+    if isinstance(task, tasks.RelationExtractor):
+        task = task.classifier
+    if not isinstance(task, tasks.TextClassifier):
+        return encoder
+    length = FLAGS.max_length or task.max_length
+    tflite = functools.partial(export.export_tflite, task, length=length)
     return {
-        "encoder": functools.partial(export.export_encoder, classifier.encoder),
-        "ids": functools.partial(export.export_classifier, classifier),
-        "strings": functools.partial(export.export_string_classifier, classifier, top_k=FLAGS.top_k, max_length=length),
+        **encoder,
+        "ids": functools.partial(export.export_classifier, task),
+        "strings": functools.partial(export.export_string_classifier, task, top_k=FLAGS.top_k, max_length=length),
         "tflite": tflite,
         "tflite_float16": functools.partial(tflite, quantize="float16"),
         "tflite_int8": functools.partial(tflite, quantize="int8"),
@@ -72,14 +104,16 @@ def size_of(path):
 
 
 def job():
-    paths = {name: Path(FLAGS.output_dir) / FORMATS[name] for name in FLAGS.formats}
+    task = load(FLAGS.model_dir)
+    functions, exports = exporters(task), {}
+    names = FLAGS.formats or [name for name in SAVED_MODELS if name in functions]
+    if missing := [name for name in names if name not in functions]:
+        kind = type(task).__name__
+        raise ValueError(f"--formats={missing[0]}: a {kind} has no such export; expected some of {','.join(functions)}")
+    paths = {name: Path(FLAGS.output_dir) / FORMATS[name] for name in names}
     there = [str(path) for path in paths.values() if path.exists()]
     if there and not FLAGS.overwrite:
         raise FileExistsError(f"--output_dir has {', '.join(there)} already; name another folder, or say --overwrite")
-    from tfkor.tasks import TextClassifier
-
-    classifier = TextClassifier.load(FLAGS.model_dir)
-    functions, exports = exporters(classifier), {}
     for number, (name, path) in enumerate(paths.items(), 1):
         print(f"[{number}/{len(paths)}] {name} ...", end=" ", flush=True)
         start = time.monotonic()

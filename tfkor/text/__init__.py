@@ -9,6 +9,7 @@ from tfkor.text.vocabulary import SPECIAL_TOKENS
 
 # these import TensorFlow, Hugging Face `tokenizers` or sentencepiece, so at first use only
 _LATER = {
+    "GraphOffsets": "tfkor.text.graph_offsets",
     "GraphTokenizer": "tfkor.text.graph",
     "tokenizer_report": "tfkor.text.report",
     "train_sentencepiece": "tfkor.text.sentencepiece_training",

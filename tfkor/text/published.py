@@ -159,7 +159,8 @@ class PublishedTokenizer(Tokenizer):
             while begin < end - 1 and clean[begin].isspace():
                 begin += 1
             first, last = (begin, end - 1) if end > begin else (max(begin - 1, 0),) * 2  # a ▁ alone: the blank before
-            spans.append((places[first][0], places[last][1]))
+            inside = places[first : last + 1]  # NFC may have reordered marks
+            spans.append((min(start for start, _ in inside), max(stop for _, stop in inside)))
         return rows, spans
 
     def pieces_in(self, text):
