@@ -8,7 +8,7 @@ Latency: ids of one utterance in, probabilities out; BERT-base, random weights, 
 
   saved_model    the SavedModel of tfkor.export.export_classifier, by TensorFlow
   tflite_int8    the file of export_tflite(quantize="int8"), by TFLite
-  onnx           torch.onnx.export of the same weights, by ONNX Runtime; onnx_fused: after its own transformers optimizer
+  onnx           torch.onnx.export of the same weights, by ONNX Runtime; onnx_fused: after its optimizer of BERT
   onnx_int8      onnx after quantize_dynamic; onnx_fused_int8: both
   torch          transformers on PyTorch, inference mode; torch_compiled: by torch.compile
 
