@@ -37,7 +37,7 @@ FINE_TUNING = {
     },
     "3i4k": {
         "pretrained": ["--epochs=3", "--learning_rate=3e-4", "--patience=3", "--pooling=mean"],
-        "random": ["--epochs=4", "--learning_rate=3e-4", "--patience=4", "--pooling=max"],
+        "random": ["--epochs=3", "--learning_rate=3e-4", "--patience=3", "--pooling=max"],
     },
 }
 
