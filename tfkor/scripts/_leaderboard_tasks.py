@@ -106,6 +106,19 @@ TASKS = {
         ),
         READING,
     ),
+    # relations and dialogues
+    "klue-re": Entry(
+        "run_relations",
+        ("micro_f1", "auprc"),
+        (Source("klue-re/klue-re-v1.1_train.json", "klue-re/klue-re-v1.1_dev.json", note="dev scored"),),
+        dict(epochs=3, learning_rate=5e-5, batch_size=32, max_length=256),
+    ),
+    "klue-dst": Entry(
+        "run_tracker",
+        ("joint_goal_accuracy", "slot_f1"),
+        (Source("klue-dst/wos-v1.1_train.json", "klue-dst/wos-v1.1_dev.json", note="dev scored"),),
+        dict(epochs=5, learning_rate=3e-5, batch_size=16, max_length=510),
+    ),
     # trees
     "klue-dp": Entry(
         "run_parser",
