@@ -1,10 +1,10 @@
 """run_tagger, run_qa, run_relations, run_parser: train, evaluate and predict on small files in the official formats."""
 
-import importlib
 import json
 
 import pytest
-from absl import app, flags
+from absl import app
+from own_flags import run
 
 from tfkor.data import DataError
 
@@ -37,23 +37,6 @@ CASES = {
                       {"guid", "sentence", "subject", "object", "relations", "probabilities"}, "micro_f1", {}),
     "run_parser": (DP, "나는 간다.\n", {"words", "heads", "relations"}, "las", {}),
 }  # fmt: skip
-
-
-def run(name, **values):
-    """The figures of a program with these flags; each program defines flags of the same names."""
-    program = importlib.import_module(f"tfkor.scripts.{name}")
-    own = flags.FlagValues()
-    modules = (program, program.fine_tuning, program.fine_tuning.runs)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags, "FLAGS", own)
-        for module in modules:
-            patch.setattr(module, "FLAGS", own)
-        for kind in ("string", "integer", "float", "bool", "enum", "list"):
-            define = getattr(flags, f"DEFINE_{kind}")
-            patch.setattr(flags, f"DEFINE_{kind}", lambda *a, define=define, **k: define(*a, flag_values=own, **k))
-        program.define_flags()
-        own([name, *(f"--{flag}={value}" for flag, value in values.items())])
-        return program.job()
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from absl import app, flags
+from absl import app
+from own_flags import own_flags
 
 from tfkor.scripts import _leaderboard_tasks, leaderboard
 from tfkor.scripts._published_figures import published_figures
@@ -51,11 +52,7 @@ def board(tmp_path, monkeypatch):
 
 def flags_of(module, words, **values):
     """The flags that a module defines, parsed, without touching those of the process."""
-    own = flags.FlagValues()
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in ("string", "integer", "float", "bool", "enum", "list"):
-            define = getattr(flags, f"DEFINE_{kind}")
-            patch.setattr(flags, f"DEFINE_{kind}", lambda *a, d=define, **k: d(*a, **k | {"flag_values": own}))
+    with own_flags() as own:
         module.define_flags()
     own([*words, *(f"--{name}={value}" for name, value in values.items())])
     return own

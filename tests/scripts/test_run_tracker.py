@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from absl import flags
+from own_flags import run
 
 from tfkor.data import DataError
-from tfkor.scripts import run_tracker
 
 SMALL = dict(size="tiny", max_length=48, max_value=4, epochs=1, learning_rate=1e-3, vocab_size=300, batch_size=8)
 ONTOLOGY = {"식당-지역": ["서울", "부산"], "식당-예약 시간": ["18:00"]}
@@ -22,21 +21,6 @@ def dialogue(number, place):
     return {"guid": f"made-up-{number}", "domains": ["식당"], "dialogue": turns}
 
 
-def run(**values):
-    """The figures of the program with these flags, apart from those of other programs."""
-    own = flags.FlagValues()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags, "FLAGS", own)
-        for module in (run_tracker, run_tracker.fine_tuning):
-            patch.setattr(module, "FLAGS", own)
-        for kind in ("string", "integer", "float", "bool", "enum"):
-            define = getattr(flags, f"DEFINE_{kind}")
-            patch.setattr(flags, f"DEFINE_{kind}", lambda *a, define=define, **k: define(*a, flag_values=own, **k))
-        run_tracker.define_flags()
-        own(["run_tracker", *(f"--{flag}={value}" for flag, value in values.items())])
-        return run_tracker.job()
-
-
 @pytest.mark.slow
 def test_it_trains_evaluates_and_predicts(tmp_path):
     files = {name: tmp_path / name for name in ("train", "ontology", "other", "in", "out", "model")}
@@ -46,14 +30,16 @@ def test_it_trains_evaluates_and_predicts(tmp_path):
     files["in"].write_text("서울에 있는 식당 알려 줘.\t몇 시가 좋으세요?\t18:00에 예약할게요.\n부산에 가요.\n", "utf-8")
     given = dict(train_file=files["train"], dev_file=files["train"], model_dir=files["model"])
     with pytest.raises(DataError, match="dialogue made-up-0, turn 1: the slot '식당-지역'; expected one of the 1"):
-        run(**given, ontology_file=files["other"], **SMALL)
-    trained = run(**given, ontology_file=files["ontology"], test_rows=3, **SMALL)
+        run("run_tracker", **given, ontology_file=files["other"], **SMALL)
+    trained = run("run_tracker", **given, ontology_file=files["ontology"], test_rows=3, **SMALL)
     assert trained["train_examples"] == 9 and trained["test"]["turns"] == 6
     assert 0 <= trained["dev"]["joint_goal_accuracy"] <= trained["dev"]["slot_f1"] <= 1
     task = json.loads((files["model"] / "task.json").read_text("utf-8"))
     assert task["slots"] == ["식당-예약 시간", "식당-지역"] and task["ontology"] == ONTOLOGY and task["max_value"] == 4
-    assert run(mode="evaluate", test_file=files["train"], model_dir=files["model"]) == trained["dev"]
-    told = run(mode="predict", input_file=files["in"], output_file=files["out"], model_dir=files["model"])
+    assert run("run_tracker", mode="evaluate", test_file=files["train"], model_dir=files["model"]) == trained["dev"]
+    told = run(
+        "run_tracker", mode="predict", input_file=files["in"], output_file=files["out"], model_dir=files["model"]
+    )
     lines = [json.loads(line) for line in files["out"].read_text("utf-8").splitlines()]
     assert told["examples"] == 2 and [len(line["states"]) for line in lines] == [2, 1]
     assert lines[1]["utterances"] == ["부산에 가요."]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from absl import app, flags
+from own_flags import own_flags
 
 from tfkor.data import TextData
 from tfkor.files import new_folder, write_json
@@ -34,11 +35,7 @@ def program(tmp_path, monkeypatch):
         write_json(folder / "results.json", results)
 
     def run(dev=DATA, **values):
-        own = flags.FlagValues()
-        with pytest.MonkeyPatch.context() as patch:
-            for kind in ("string", "integer", "bool", "list"):
-                define = getattr(flags, f"DEFINE_{kind}")
-                patch.setattr(flags, f"DEFINE_{kind}", lambda *a, d=define, **k: d(*a, **k | {"flag_values": own}))
+        with own_flags() as own:
             runs.define_flags()
             flags.DEFINE_integer("seed", 0, "")
             flags.DEFINE_integer("epochs", 3, "")
