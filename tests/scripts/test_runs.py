@@ -104,9 +104,25 @@ def test_a_ctrl_c_that_only_ended_the_epochs_is_no_finished_run(program, monkeyp
             write(path, value)
 
     monkeypatch.setitem(globals(), "write_json", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        program(seeds="1,2")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a background job
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            program(seeds="1,2")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not (tmp_path / "model/seed-1/results.json").exists() and not (tmp_path / "model/seed-2").exists()
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with runs.interrupts() as seen:
+            signal.raise_signal(signal.SIGINT)
+        assert not seen and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_does_not_fit_is_named(program, tmp_path):
