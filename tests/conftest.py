@@ -9,6 +9,15 @@ import numpy as np
 import pytest
 
 
+LONGEST = ("test_strategies.py", "test_notebooks.py", "test_killed.py", "test_memory_plan.py", "test_export_model.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest begin, so that with several workers none is left alone with one of them."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real data sets: TFKOR_DATA, or ../shared/data beside the checkout."""

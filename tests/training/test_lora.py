@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_named(tmp_path):
     add_lora(model, rank=2)
     with pytest.raises(ValueError, match="already"):
         add_lora(model)
-    with pytest.raises(ValueError, match="expected one without, as new symbols"):
+    with pytest.raises(ValueError, match="expected one without: add them after"):
         zoo.with_symbols(model, Tokenizer.from_vocab(VOCAB), ["<subj>"])
     save_lora(tmp_path / "a.npz", model)
     with pytest.raises(ValueError, match=r"a\.npz: its 8 kernels are not those of this encoder, 12"):
