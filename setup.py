@@ -91,6 +91,13 @@ setup(
             "tensorboard>=2.19,<3",
         ],
         "parity": PARITY,
-        "bench": [*PARITY, "accelerate>=1,<2", "keras-hub>=0.26,<0.33", "scikit-learn>=1.5,<2"],
+        "bench": [
+            *PARITY,
+            "accelerate>=1,<2",
+            "keras-hub>=0.26,<0.33",
+            "onnx>=1.17,<2",
+            "onnxruntime>=1.20,<2",
+            "scikit-learn>=1.5,<2",
+        ],
     },
 )
