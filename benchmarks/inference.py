@@ -23,17 +23,15 @@ A contender is a process that keeps its model; they take turns, several rounds, 
 probabilities are compared with the first's. The last line printed is one JSON object.
 """
 
-import contextlib
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from worker import Worker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -144,35 +142,15 @@ def save_model(folder, vocab, size, labels, pair=False):
 # === Turns ===
 
 
-class Worker:
-    """A contender in a process of its own."""
+class Contender(Worker):
+    """A contender in a process of its own, which has predicted twice."""
 
     def __init__(self, contender, job, folder):
-        self.name, self.errors = contender, folder / f"{contender}.err"
         write_json(folder / f"{contender}.json", job)
         command = [sys.executable, str(PEERS), contender, str(folder / f"{contender}.json")]
         quiet = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TOKENIZERS_PARALLELISM": "true"}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": os.environ | quiet}
-        with open(self.errors, "w", encoding="utf-8") as errors:
-            self.process = subprocess.Popen(command, stderr=errors, **pipes)
-        self.first = self.answer()
-
-    def turn(self, seconds):
-        print(json.dumps({"seconds": seconds}), file=self.process.stdin, flush=True)
-        return self.answer()["seconds"]
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            told = self.errors.read_text(encoding="utf-8")[-1500:]
-            raise ValueError(f"{self.name} ended with {self.process.wait()}: {told}")
-        return json.loads(line)
-
-    def close(self):
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+        super().__init__(command, os.environ | quiet, folder / f"{contender}.err")
+        self.name, self.first = contender, self.answer()
 
 
 def compare(contenders, job, folder):
@@ -180,12 +158,12 @@ def compare(contenders, job, folder):
     workers = []
     try:
         for contender in contenders:
-            workers.append(Worker(contender, job, folder))
+            workers.append(Contender(contender, job, folder))
             say(f"{contender}: {workers[-1].first['memory_mb']:,.0f} MB")
         turns = {worker.name: [] for worker in workers}
         for _ in range(FLAGS.rounds):
             for worker in workers:
-                turns[worker.name].append(worker.turn(FLAGS.turn_seconds))
+                turns[worker.name].append(worker.ask(seconds=FLAGS.turn_seconds)["seconds"])
     finally:
         for worker in workers:
             worker.close()

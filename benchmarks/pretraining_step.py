@@ -26,14 +26,11 @@ those of two seeds in float32.
 Tables and figures go to standard output; its last line is one JSON object. benchmarks/README.md has the results.
 """
 
-import contextlib
 import gzip
 import importlib.util
 import itertools
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +38,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 from pretraining_step_peers import KINDS, kind_of
+from worker import Ended, Worker
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # of this process, which only makes batches
 
@@ -176,7 +174,7 @@ class Missing(Exception):
     """A contender that this machine can't run."""
 
 
-class Worker:
+class Contender(Worker):
     """A contender in a process of its own, which has compiled its step and trained a little."""
 
     def __init__(self, contender, settings, folder):
@@ -185,12 +183,9 @@ class Worker:
         python = FLAGS.garden_python if kind.startswith("garden") else sys.executable
         if python is None:
             raise Missing("--garden_python is not set")
-        self.errors = folder / f"{contender}.err"
         write_json(folder / f"{contender}.json", settings)
         command = [python, str(PEERS), contender.removesuffix(PACKED), str(folder / f"{contender}.json")]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with open(self.errors, "w", encoding="utf-8") as errors:
-            self.process = subprocess.Popen(command, stderr=errors, env=environment(KINDS[kind][2]), **pipes)
+        super().__init__(command, environment(KINDS[kind][2]), folder / f"{contender}.err")
         try:
             first = self.answer()
             if "missing" in first:
@@ -198,25 +193,9 @@ class Worker:
             self.versions = first["versions"]
             self.first = self.ask(steps=1)  # compiles
             self.seconds = self.ask(steps=2)["seconds"]
-        except Missing:
+        except (Missing, Ended):
             self.close()
             raise
-
-    def ask(self, **request):
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise Missing(f"it ended with {self.process.wait()}: {self.errors.read_text(encoding='utf-8')[-400:]}")
-        return json.loads(line)
-
-    def close(self):
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()  # ends the loop of its requests
-        self.process.wait()
-        self.process.stdout.close()
 
 
 def environment(backend):
@@ -238,8 +217,8 @@ def start(contender, model, files, folder, seed=0):
         "seed": FLAGS.seed + seed,
     }
     try:
-        worker = Worker(contender, settings, folder)
-    except Missing as reason:
+        worker = Contender(contender, settings, folder)
+    except (Missing, Ended) as reason:
         say(f"{contender} is left out: {reason}")
         return None
     say(f"{contender}: {worker.seconds * 1000:.0f} ms a step, first {worker.first['seconds']:.0f} s")

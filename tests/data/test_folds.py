@@ -6,6 +6,7 @@ import pytest
 from tfkor.data import DataError, TextData
 from tfkor.data.folds import cut_rows, folds
 from tfkor.data.questions import QuestionData
+from tfkor.data.relations import RelationData, RelationExample
 
 
 def texts(labels):
@@ -27,6 +28,15 @@ def test_classes_are_spread_evenly_and_each_row_is_in_one_fold():
         np.testing.assert_array_equal(part, again)
         assert list(part) == sorted(part)
     assert not np.array_equal(np.concatenate(parts), np.arange(33))
+
+
+def test_relations_are_classes_too():
+    relations = ["no_relation"] * 4 + ["per:spouse"] * 4
+    examples = [RelationExample("", "가나", (0, 1), (1, 2), ("PER", "PER"), relation) for relation in relations]
+    data = RelationData(examples, "re.json")
+    assert [sorted(data.labels[row] for row in part) for part in folds(data, 4)] == [sorted(set(relations))] * 4
+    with pytest.raises(DataError, match=r"re\.json: 8 rows or contexts for 9 folds"):
+        folds(data, 9)
 
 
 def test_numbers_are_not_classes():

@@ -19,11 +19,11 @@ def test_an_encoder_has_a_card_and_knows_words_by_their_context(folder):
     encoder, tokenizer = zoo.load(folder)
     assert encoder.config.vocab_size == tokenizer.vocab_size
     assert tokenizer.unk_id not in tokenizer.ids(["재미있는 영화를 보고 왔어요."]).values
-    texts = ["이 영화 정말 재미있어요", "진짜 재밌게 본 영화입니다", "제3조 이 법은 공포한 날부터 시행한다"]
+    texts = ["배우 연기가 훌륭했다", "스토리가 너무 지루함", "제3조 법률을 공포한 날부터 시행한다"]  # no word in common
     batch = tokenizer(texts)
     vectors = np.asarray(encoder(list(batch.values()))[1], "float32")
     mask = np.asarray(batch["input_mask"])[..., None]
     means = (vectors * mask).sum(1) / mask.sum(1)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     like = means @ means.T
-    assert like[0, 1] > like[0, 2] and like[0, 1] > like[1, 2]
+    assert like[0, 1] > 0.2 + max(like[0, 2], like[1, 2])  # random weights: all three within 0.05

@@ -73,6 +73,10 @@ class RelationData:
     def __len__(self):
         return len(self.examples)
 
+    @property
+    def name(self):
+        return self.source or "the data"
+
     def select(self, rows):
         """The examples with these indices, in this order."""
         lines = None if self.lines is None else [self.lines[i] for i in rows]
@@ -82,11 +86,16 @@ class RelationData:
     def texts(self):
         return [example.sentence for example in self.examples]
 
+    @property
+    def labels(self):
+        """Their relations; None if one has none."""
+        found = [example.relation for example in self.examples]
+        return None if None in found else found
+
     def marked(self, typed=False):
-        """TextData of sentences with marked entities; labels are relations, None if one has none."""
+        """TextData of sentences with marked entities."""
         texts = [mark_entities(*example[1:4], example.types if typed else None) for example in self.examples]
-        labels = [example.relation for example in self.examples]
-        return TextData(texts, None, None if None in labels else labels, self.source, self.lines)
+        return TextData(texts, None, self.labels, self.source, self.lines)
 
 
 def read_klue_re(path, labelled=True):

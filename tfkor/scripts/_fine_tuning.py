@@ -77,36 +77,47 @@ def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
     """
     import keras
 
-    from tfkor.text import Tokenizer, train_wordpiece
+    from tfkor.text import Tokenizer
     from tfkor.training.lora import add_lora
 
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.lora_rank and not FLAGS.init_checkpoint:
         raise app.UsageError("--lora_rank freezes the encoder, which has random weights: name --init_checkpoint")
-    own = Tokenizer.load(FLAGS.tokenizer_dir) if FLAGS.tokenizer_dir else None
+    tokenizer = Tokenizer.load(FLAGS.tokenizer_dir) if FLAGS.tokenizer_dir else None
     if FLAGS.init_checkpoint:
-        dropout = {"hidden_dropout_prob": FLAGS.hidden_dropout}
-        encoder, tokenizer = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
-        if own is None and tokenizer is None:
-            raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
-        tokenizer = own or tokenizer
-        if symbols:
-            encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, symbols)
-        if FLAGS.lora_rank:
-            add_lora(encoder, FLAGS.lora_rank, FLAGS.lora_alpha)
-        return encoder, tokenizer
-    if own is None:
+        encoder, tokenizer = from_checkpoint(tokenizer)
+    else:
+        encoder, tokenizer = with_random_weights(tokenizer, texts, lowercase, changes)
+    if symbols:
+        encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, symbols)
+    if FLAGS.lora_rank:
+        add_lora(encoder, FLAGS.lora_rank, FLAGS.lora_alpha)
+    return encoder, tokenizer
+
+
+def from_checkpoint(tokenizer):
+    dropout = {"hidden_dropout_prob": FLAGS.hidden_dropout}
+    encoder, own = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
+    if tokenizer is None and own is None:
+        raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
+    return encoder, tokenizer or own
+
+
+def with_random_weights(tokenizer, texts, lowercase, changes):
+    from tfkor.text import Tokenizer, train_wordpiece
+
+    if tokenizer is None:
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
-        own = Tokenizer.from_vocab(vocab, lowercase=lowercase)
+        tokenizer = Tokenizer.from_vocab(vocab, lowercase=lowercase)
     encoder_class, config_class = zoo.architecture(FLAGS.model)
     config = config_class.of(
         FLAGS.size,
-        vocab_size=own.vocab_size,
+        vocab_size=tokenizer.vocab_size,
         max_position_embeddings=FLAGS.max_length + config_class.position_offset,
         hidden_dropout_prob=FLAGS.hidden_dropout,
         **changes,
     )
-    return encoder_class(config, dtype=FLAGS.precision), own
+    return encoder_class(config, dtype=FLAGS.precision), tokenizer
 
 
 def fit_options():
