@@ -46,6 +46,9 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "Folder of the data.")
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer, if the checkpoint has none.")
     flags.DEFINE_string("precision", None, "Arithmetic of the encoder: float32, mixed_bfloat16 or mixed_float16.")
+    flags.DEFINE_enum(
+        "pooling", None, ("first", "max", "mean"), "What classifiers of sentences see; mean if no pooler was pretrained."
+    )
     flags.DEFINE_integer("lora_rank", None, "Width of LoRA weights; by default all weights are trained.")
     flags.DEFINE_integer("epochs", None, "Epochs of each task, in place of its own.")
     flags.DEFINE_float("learning_rate", None, "Learning rate of each task, in place of its own.")
@@ -83,6 +86,8 @@ def source_of(entry):
 def command(entry, source, folder):
     values = entry.settings | {name: FLAGS[name].value for name in OVERRIDES if FLAGS[name].value is not None}
     values |= {name: FLAGS[name].value for name in PASSED if FLAGS[name].value is not None}
+    if entry.program == "run_classifier" and FLAGS.pooling:
+        values["pooling"] = FLAGS.pooling
     if entry.dataset:
         values |= {"dataset": entry.dataset, "train_split": source.train}
         values |= {"test_split": source.test} if source.test else {}
