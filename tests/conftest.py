@@ -8,7 +8,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 import numpy as np
 import pytest
 
-LONGEST = ("test_strategies.py", "test_notebooks.py", "test_killed.py", "test_memory_plan.py", "test_export_model.py")
+LONGEST = (
+    "test_strategies.py",
+    "test_notebooks.py",
+    "test_lost_workers.py",
+    "test_killed.py",
+    "test_memory_plan.py",
+    "test_export_model.py",
+)
 
 
 def pytest_collection_modifyitems(items):

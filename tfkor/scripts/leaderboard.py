@@ -46,9 +46,7 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "Folder of the data.")
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer, if the checkpoint has none.")
     flags.DEFINE_string("precision", None, "Arithmetic of the encoder: float32, mixed_bfloat16 or mixed_float16.")
-    flags.DEFINE_enum(
-        "pooling", None, ("first", "max", "mean"), "What classifiers of sentences see; mean if no pooler was pretrained."
-    )
+    flags.DEFINE_enum("pooling", None, ("first", "max", "mean"), "What classifiers of sentences see; first by default.")
     flags.DEFINE_integer("lora_rank", None, "Width of LoRA weights; by default all weights are trained.")
     flags.DEFINE_integer("epochs", None, "Epochs of each task, in place of its own.")
     flags.DEFINE_float("learning_rate", None, "Learning rate of each task, in place of its own.")
