@@ -7,12 +7,13 @@ that is usual for its library, from the same vocabulary, and trains a model of t
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
 from importlib.metadata import version
 from types import SimpleNamespace
+
+from worker import peak_memory_mb
 
 
 def tfkor(job, precision="float32"):
@@ -206,7 +207,7 @@ def run(name, job):
         "import_seconds": imported - start,
         "seconds": time.perf_counter() - imported,
         "cpu_seconds": time.process_time() - cpu,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mb": peak_memory_mb(),
         **figures,
         "versions": {library: version(library) for library in LIBRARIES[name.split("_")[0]]},
         "predicted": next(steps),

@@ -6,7 +6,6 @@ request is a line of JSON, {"seconds": s}: it is called for so long, and the ans
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from worker import peak_memory_mb
 
 THREADS = len(os.sched_getaffinity(0))
 
@@ -184,7 +184,7 @@ def main():
     run = CONTENDERS[sys.argv[1]](job)
     probabilities = run()
     run()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_memory_mb()
     print(json.dumps({"probabilities": probabilities.tolist(), "memory_mb": memory}), file=answers)
     for line in sys.stdin:
         end, seconds = time.perf_counter() + json.loads(line)["seconds"], []

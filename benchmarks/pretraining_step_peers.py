@@ -8,12 +8,12 @@ that many batches of the job's file and returns their mean loss. Requests come a
 import importlib.metadata
 import json
 import os
-import resource
 import sys
 import time
 from types import SimpleNamespace
 
 import numpy as np
+from worker import peak_memory_mb
 
 EPSILON, CLIP_NORM, WEIGHT_DECAY, DROPOUT = 1e-6, 1.0, 0.01, 0.1
 
@@ -297,7 +297,7 @@ def torch_product(dtype, device):
 def memory_mb(backend, device):
     """The most that this process had: of the machine's memory, or of the GPU's."""
     if device == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return peak_memory_mb()
     if backend is None:
         import torch
 

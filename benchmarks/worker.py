@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import subprocess
+from pathlib import Path
 
 
 class Ended(Exception):
@@ -35,3 +37,11 @@ class Worker:
             self.process.stdin.close()  # ends the loop of its requests
         self.process.wait()
         self.process.stdout.close()
+
+
+def peak_memory_mb():
+    """The most memory that this process has had since its program began, in MB; of Linux.
+
+    getrusage would also count what the process that started it had by then.
+    """
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024

@@ -58,12 +58,12 @@ def rounded(given):
 
 @each("klue_sts_pearsonr")
 def test_sts_pearson(given, expected):
-    assert_same(metrics.similarity_report(*rounded(given))["pearson"], expected)
+    assert_same(metrics.regression_report(*rounded(given))["pearson"], expected)
 
 
 @each("klue_sts_f1")
 def test_sts_f1(given, expected):
-    assert_same(metrics.similarity_report(*rounded(given))["f1"], expected)
+    assert_same(metrics.regression_report(*rounded(given))["f1_at_3"], expected)
 
 
 @each("koelectra_pearson_spearman")
@@ -221,4 +221,4 @@ def test_what_does_not_fit_is_named():
     ):
         with pytest.raises(ValueError, match=words):
             metrics.entity_report(truth, predicted)
-    assert classification.similarity_report([1.0, 2.0], [1.0, 1.0])["f1"] == 0
+    assert classification.regression_report([1.0, 2.0], [1.0, 1.0])["f1_at_3"] == 0

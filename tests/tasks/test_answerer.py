@@ -127,3 +127,11 @@ def test_what_does_not_fit_is_named():
         make(max_length=65)
     with pytest.raises(ValueError, match="max_length is 9; expected at least 10"):
         make(max_length=9)
+    with pytest.raises(ValueError, match="max_length is 6; expected at least 7"):
+        make(max_length=6, stride=None)
+
+
+def test_windows_of_short_rows_follow_one_another_without_a_gap():
+    answerer = make(max_length=9, stride=None)
+    assert answerer.stride == 3  # of the 3 pieces that fit beside the longest question
+    assert make(max_length=16, stride=None).stride == 10

@@ -1,7 +1,7 @@
 """Figures of merit, equal to those of the official scripts for the same predictions, as shares of 1."""
 
 from tfkor.metrics.answers import klue_mrc_report, korquad_report
-from tfkor.metrics.classification import class_report, multi_label_report, regression_report, similarity_report
+from tfkor.metrics.classification import class_report, multi_label_report, regression_report
 from tfkor.metrics.dependencies import dependency_report
 from tfkor.metrics.dialogue import dialogue_report
 from tfkor.metrics.entities import entities_of, entity_report, klue_ner_report
@@ -19,5 +19,4 @@ __all__ = [
     "multi_label_report",
     "regression_report",
     "relation_report",
-    "similarity_report",
 ]

@@ -39,21 +39,19 @@ def multi_label_report(truth, predicted):
 
 
 def regression_report(truth, predicted):
-    """Two float arrays [N] -> Pearson and Spearman correlation (nan if one is constant), mean squared error."""
+    """Two float arrays [N] -> Pearson and Spearman correlation (nan if one is constant), mean squared error, F1 at 3.
+
+    f1_at_3: of being at least 3, where numbers are similarities from 0 to 5, as KLUE-STS has it (klue_sts_f1).
+    """
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    alike, told = (values.astype(np.float32) >= 3 for values in (truth, predicted))
     return {
         "pearson": _correlation(truth, predicted),
         "spearman": _correlation(_ranks(truth), _ranks(predicted)),
         "mean_squared_error": float(np.mean((truth - predicted) ** 2)),
+        "f1_at_3": float(_f1(np.sum(alike & told), np.sum(told), np.sum(alike))),
         "examples": len(truth),
     }
-
-
-def similarity_report(truth, predicted, threshold=3.0):
-    """Those of `regression_report`, and the F1 of being at least `threshold`, as KLUE-STS has it (klue_sts_f1)."""
-    alike, told = (np.asarray(values, np.float32) >= threshold for values in (truth, predicted))
-    f1 = _f1(np.sum(alike & told), np.sum(told), np.sum(alike))
-    return {**regression_report(truth, predicted), "f1": float(f1)}
 
 
 def auroc(positive, negative):

@@ -67,7 +67,7 @@ TASKS = {
     "question-pair": sentences("question-pair", ("accuracy",), WHOLE),
     "hate-speech": sentences("hate-speech", ("macro_f1",), Source("train", "dev")),
     "ynat": sentences("ynat", ("macro_f1",), DEV_SCORED),
-    "klue-sts": sentences("klue-sts", ("pearson",), DEV_SCORED, cut("dev", 170)),
+    "klue-sts": sentences("klue-sts", ("pearson", "f1_at_3"), DEV_SCORED, cut("dev", 170)),
     "klue-nli": sentences("klue-nli", ("accuracy",), DEV_SCORED, cut("dev", 1000)),
     "3i4k": sentences("3i4k", ("accuracy", "macro_f1"), WHOLE, epochs=3),
     "intents176": sentences("intents176", ("accuracy",), WHOLE, epochs=15),

@@ -26,7 +26,7 @@ SENTENCE_TASKS = (
 KLUE_TASKS = (
     "ynat macro_f1",
     "klue-sts pearson",
-    "klue-sts f1",
+    "klue-sts f1_at_3",
     "klue-nli accuracy",
     "klue-ner entity_f1",
     "klue-ner character_f1",

@@ -23,7 +23,9 @@ def define_flags():
     fine_tuning.define_flags(max_length=384, batch_size=16, learning_rate=3e-5)
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
-    flags.DEFINE_integer("stride", 128, "Pieces from the beginning of one window of a context to that of the next.")
+    flags.DEFINE_integer(
+        "stride", None, "Pieces from the beginning of one window of a context to that of the next; 128, or less to fit."
+    )
     flags.DEFINE_integer("max_question", 64, "Pieces of a question; the others are cut off.")
     flags.DEFINE_integer("max_answer", 30, "Pieces of an answer.")
     flags.DEFINE_float("null_threshold", 0.0, "How much likelier no answer must be than the best one.")

@@ -53,7 +53,7 @@ class QuestionAnswerer(Task):
       encoder: a model of tfkor.
       tokenizer: a tfkor.text.Tokenizer.
       max_length: tokens of a row: [CLS] question [SEP] context [SEP].
-      stride: pieces from the beginning of one window to that of the next.
+      stride: pieces from the beginning of one window to that of the next; None takes 128, or less where a row is short.
       max_question: pieces of a question; the others are cut off.
       max_answer: pieces of an answer.
       unanswerable: whether a context may hold no answer; `fit` sets it.
@@ -69,7 +69,7 @@ class QuestionAnswerer(Task):
         *,
         tokenizer,
         max_length=384,
-        stride=128,
+        stride=None,
         max_question=64,
         max_answer=30,
         unanswerable=False,
@@ -77,10 +77,12 @@ class QuestionAnswerer(Task):
     ):
         if max_length > encoder.max_length:
             raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
-        if max_length < max_question + 3 + stride:
+        room = max_length - max_question - 3  # for pieces of a context
+        stride = min(128, room) if stride is None else stride
+        if not 0 < stride <= room:
             raise ValueError(
-                f"max_length is {max_length}; expected at least {max_question + 3 + stride}, for a question of "
-                f"{max_question} pieces, three special tokens and a stride of {stride}"
+                f"max_length is {max_length}; expected at least {max_question + 3 + max(1, stride)}, for a question of "
+                f"{max_question} pieces, three special tokens and a stride of {max(1, stride)}"
             )
         self.encoder, self.tokenizer = encoder, tokenizer
         self.max_length, self.stride, self.max_question = max_length, stride, max_question
