@@ -117,7 +117,8 @@ def row_of(entry, source, results):
     first = next(iter(results["runs"].values()))
     rebuilt = "rebuilt" in str(find(entry.dataset, source.train))
     notes = [source.note, "a split that was rebuilt, not the official one" if rebuilt else ""]
-    notes.append(f"trained on {first['train_examples']:,} rows" if FLAGS.max_train_rows else "")
+    cut = FLAGS.max_train_rows is not None and first["train_examples"] >= FLAGS.max_train_rows
+    notes.append(f"trained on {first['train_examples']:,} rows" if cut else "")
     return {
         "figures": {name: results["test"][name] for name in entry.figures},
         "train_examples": first["train_examples"],
