@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfkor.files import new_file, write_json
 from tfkor.interop.configs import read_config
-from tfkor.text import SPECIAL_TOKENS, Tokenizer
+from tfkor.interop.fast_tokenizers import fast_tokenizer, special_tokens
+from tfkor.text import Tokenizer
 from tfkor.text.published import PublishedTokenizer
 from tfkor.text.vocabulary import read_vocab
 
@@ -12,12 +13,14 @@ from tfkor.text.vocabulary import read_vocab
 SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer_78b3253a26.model")
 XLM_ROBERTA = dict(pad="<pad>", unk="<unk>", cls="<s>", sep="</s>", mask="<mask>")
 CONFIG = "tokenizer_config.json"
+OWN = "tfkor_tokenizer"
 
 
 def read_tokenizer(folder, nfc=False, lowercase=None):
     """Returns the tokenizer of a folder of Hugging Face `transformers`, or of google-research.
 
-    It normalises as published. A literal [MASK] in a text is plain text, as in all tokenizers of tfkor.
+    It normalises as published; one that tfkor wrote is as it was. A literal [MASK] in a text is plain text, as in all
+    tokenizers of tfkor.
 
     Args:
       nfc: NFC in front, so that decomposed Hangul (file names of macOS) is read as composed Hangul.
@@ -28,6 +31,8 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
       ValueError: an option that it does not have, stripping of accents for example, which takes Hangul apart.
     """
     folder = Path(folder)
+    if (folder / OWN).is_dir():
+        return Tokenizer.load(folder / OWN)
     config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     for name in SENTENCEPIECE:
         if (folder / name).is_file():
@@ -107,28 +112,28 @@ def read_sentencepiece(path, config, nfc):
 def write_tokenizer(folder, tokenizer, max_length=512):
     """Writes the files from which transformers makes a tokenizer with equal ids.
 
+    One that is not WordPiece has its own files too, in the folder OWN, from which `read_tokenizer` has it back. In
+    `tokenizers`, as in transformers, a model that normalises by itself (XLM-R's) reads decomposed Hangul otherwise.
+
     Raises:
       ValueError: a tokenizer that transformers has no counterpart of: with morphemes, jamo, shortened repeats.
     """
     folder = Path(folder)
-    normalizer = tokenizer.normalizer
-    plain = dict(morphemes=None, alphabet="syllable", max_jamo_repeats=None, full_width=False)
-    for name, value in plain.items():
-        if getattr(normalizer, name) != value:
-            raise ValueError(f"{name} is {getattr(normalizer, name)!r}; transformers has no such tokenizer")
-    if tokenizer.type != "wordpiece":
-        raise ValueError(f"the tokenizer is {tokenizer.type}; expected wordpiece, the kind that can be written")
-    with new_file(folder / "vocab.txt") as path:
-        path.write_bytes(tokenizer.vocab_file)
-    fast = fast_wordpiece(tokenizer)
+    fast = fast_tokenizer(tokenizer)
+    if tokenizer.type == "wordpiece":
+        with new_file(folder / "vocab.txt") as path:
+            path.write_bytes(tokenizer.vocab_file)
+    else:
+        (folder / OWN).mkdir()
+        tokenizer.save(folder / OWN)
     with new_file(folder / "tokenizer.json") as path:
         path.write_text(fast.to_str(pretty=True), encoding="utf-8")
-    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS))
+    special = special_tokens(tokenizer)
     write_json(
         folder / CONFIG,
         {
             "tokenizer_class": "PreTrainedTokenizerFast",  # takes tokenizer.json as it is, with its NFC
-            "do_lower_case": normalizer.lowercase,
+            "do_lower_case": tokenizer.normalizer.lowercase,
             "strip_accents": False,
             "tokenize_chinese_chars": True,
             "model_max_length": max_length,
@@ -137,26 +142,3 @@ def write_tokenizer(folder, tokenizer, max_length=512):
         },
     )
     write_json(folder / "special_tokens_map.json", special)
-
-
-def fast_wordpiece(tokenizer):
-    """The tokenizer as one of Hugging Face's library `tokenizers`."""
-    from tokenizers import Tokenizer as Fast
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
-
-    options = tokenizer.normalizer
-    vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
-    fast = Fast(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=tokenizer.max_word_chars))
-    bert = normalizers.BertNormalizer(
-        clean_text=options.clean_text, strip_accents=False, lowercase=options.lowercase, handle_chinese_chars=True
-    )
-    fast.normalizer = normalizers.Sequence([normalizers.NFC(), bert]) if options.nfc else bert
-    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    fast.decoder = decoders.WordPiece(prefix="##")
-    fast.add_special_tokens(list(SPECIAL_TOKENS))
-    fast.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", tokenizer.cls_id), ("[SEP]", tokenizer.sep_id)],
-    )
-    return fast

@@ -1,0 +1,127 @@
+"""tfkor's tokenizers as those of Hugging Face's library `tokenizers`: what a tokenizer.json holds."""
+
+from tfkor.text.published import PublishedTokenizer
+from tfkor.text.sentencepiece import KINDS, MARK
+
+
+def fast_tokenizer(tokenizer):
+    """Returns a tokenizers.Tokenizer with the ids of `tokenizer`.
+
+    Raises:
+      ValueError: one that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas.
+    """
+    check(tokenizer)
+    fast = fast_wordpiece(tokenizer) if tokenizer.type == "wordpiece" else fast_sentencepiece(tokenizer)
+    special = special_tokens(tokenizer)
+    fast.add_special_tokens(list(special.values()))
+    fast.post_processor = rows(tokenizer, special)
+    return fast
+
+
+def special_tokens(tokenizer):
+    """{"pad_token": "[PAD]", ...}"""
+    names = (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+    roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return {role: tokenizer.vocab[i] for role, i in zip(roles, names)}
+
+
+def check(tokenizer):
+    normalizer = tokenizer.normalizer
+    plain = dict(morphemes=None, alphabet="syllable", max_jamo_repeats=None, full_width=False)
+    for name, value in plain.items():
+        if getattr(normalizer, name) != value:
+            raise ValueError(f"{name} is {getattr(normalizer, name)!r}; transformers has no such tokenizer")
+    if tokenizer.type != "wordpiece" and tokenizer.user_symbols:
+        raise ValueError(
+            f"user_symbols is {tokenizer.user_symbols[:3]}, which a sentencepiece model finds inside of words; "
+            "transformers has no such tokenizer"
+        )
+    if getattr(tokenizer, "cleaning", None):
+        digits = [piece for piece in tokenizer.vocab if len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()]
+        if digits:
+            raise ValueError(
+                f"the piece {digits[0]!r} ends with a comma, which the cleaning 'xlnet' splits off a digit after the "
+                "model has found it; transformers has no such tokenizer that is fast: keep the published files"
+            )
+
+
+def rows(tokenizer, special):
+    """[CLS] A [SEP], [CLS] A [SEP] B [SEP], or as many [SEP] between A and B as the tokenizer has."""
+    from tokenizers import processors
+
+    cls, sep = special["cls_token"], special["sep_token"]
+    between, second = (f"{sep}:0", 1) if getattr(tokenizer, "pair_separators", 1) == 1 else (f"{sep}:0 {sep}:0", 0)
+    return processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {between} $B:{second} {sep}:{second}",
+        special_tokens=[(cls, tokenizer.cls_id), (sep, tokenizer.sep_id)],
+    )
+
+
+def fast_wordpiece(tokenizer):
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
+    unknown = tokenizer.vocab[tokenizer.unk_id]
+    fast = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=tokenizer.max_word_chars))
+    fast.normalizer = normalizers.Sequence(steps(tokenizer.normalizer, chinese=True))
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.decoder = decoders.WordPiece(prefix="##")
+    return fast
+
+
+def fast_sentencepiece(tokenizer):
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    own = not isinstance(tokenizer, PublishedTokenizer)
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(tokenizer.vocab_file)
+    scores = {piece.piece: piece.score for piece in model.pieces if piece.type == piece.NORMAL}
+    if KINDS[model.trainer_spec.model_type] == "unigram":
+        pieces = [(piece, scores.get(piece, 0.0)) for piece in tokenizer.vocab]
+        fast = Tokenizer(models.Unigram(pieces, tokenizer.unk_id, False))
+    else:
+        vocab = {piece: i for i, piece in enumerate(tokenizer.vocab)}
+        unknown = tokenizer.vocab[tokenizer.unk_id]
+        fast = Tokenizer(models.BPE(vocab, merges(scores), unk_token=unknown, fuse_unk=True))
+    charsmap = model.normalizer_spec.precompiled_charsmap
+    before = steps(tokenizer.normalizer, chinese=False) if own or tokenizer.normalizer.nfc else []
+    if not own and tokenizer.cleaning:
+        before += as_xlnet(tokenizer.normalizer.lowercase, bool(charsmap))
+    if charsmap:
+        before.append(normalizers.Precompiled(charsmap))
+    blanks = [normalizers.Replace(Regex(f"[\\s{MARK}]+"), " "), normalizers.Strip()]
+    fast.normalizer = normalizers.Sequence([*before, *blanks])
+    fast.pre_tokenizer = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always")
+    fast.decoder = decoders.Metaspace(replacement=MARK, prepend_scheme="always")
+    return fast
+
+
+def steps(normalizer, chinese):
+    """The normalizers of `tokenizers` that do what a Normalizer does; chinese: blanks around Chinese characters."""
+    from tokenizers import normalizers
+
+    options = dict(clean_text=normalizer.clean_text, lowercase=normalizer.lowercase)
+    bert = normalizers.BertNormalizer(**options, strip_accents=False, handle_chinese_chars=chinese)
+    return [normalizers.NFC(), bert] if normalizer.nfc else [bert]
+
+
+def as_xlnet(lowercase, compose):
+    """The normalizers that do what PublishedTokenizer's cleaning "xlnet" does; compose: whether the model does so."""
+    from tokenizers import normalizers
+
+    quotes = [normalizers.Replace(pair, '"') for pair in ("``", "''")]
+    case = [normalizers.Lowercase()] if lowercase else []
+    return [*quotes, normalizers.NFKD(), normalizers.StripAccents(), *case, *[normalizers.NFC()] * compose]
+
+
+def merges(scores):
+    """{piece: score} of a BPE model of sentencepiece -> its pairs of pieces, those that are merged first in front."""
+    found = []
+    for piece, score in scores.items():
+        pairs = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
+        found += [
+            (-score, len(first), first, second) for first, second in pairs if first in scores and second in scores
+        ]
+    return [(first, second) for *_, first, second in sorted(found)]
