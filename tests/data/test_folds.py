@@ -54,6 +54,16 @@ def test_a_context_is_in_one_fold_and_is_not_cut():
     assert not {contexts[row] for row in rest} & {contexts[row] for row in cut}
 
 
+def test_pairs_with_one_premise_stay_together():
+    premises = [f"p{i % 10}" for i in range(30)]
+    data = TextData(premises, [str(i) for i in range(30)], ["a", "b", "c"] * 10)
+    for part in folds(data, 5):
+        assert len(part) == 6 and len({premises[row] for row in part}) == 2
+    cuts = [cut_rows(data, 5, seed)[1].tolist() for seed in (0, 0, 1)]
+    assert len(cuts[0]) == 6 and cuts[0] == cuts[1] != cuts[2]
+    assert len({premises[row] for row in cuts[0]}) == 2
+
+
 def test_rows_are_cut_as_many_as_asked():
     rest, cut = cut_rows(texts(["a"] * 20), 5)
     assert len(cut) == 5 and sorted([*rest, *cut]) == list(range(20))

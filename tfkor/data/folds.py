@@ -8,8 +8,8 @@ from tfkor.data.text_data import DataError
 def folds(data, count):
     """Cuts data into `count` parts of about the same size; an ascending int array of the rows of each.
 
-    The rows of a class are spread evenly over the parts, where labels are names. Questions on one context stay together
-    in one part. The same data give the same parts.
+    The rows of a class are spread evenly over the parts, where labels are names. Questions on one context, and pairs
+    with the same first text, stay together in one part. The same data give the same parts.
 
     Raises:
       DataError: less than `count` rows, or contexts.
@@ -27,16 +27,17 @@ def folds(data, count):
     return [np.sort(np.concatenate([units[i] for i in order[part::count]])) for part in range(count)]
 
 
-def cut_rows(data, count):
-    """(the other rows, `count` rows drawn at random, or a few more that share a context with one of them), ascending.
+def cut_rows(data, count, seed=0):
+    """(the other rows, `count` rows drawn at random, or a few more that belong to one of them), ascending.
 
-    The same data give the same rows.
+    Questions on one context, and pairs with the same first text, stay together: who has seen the one knows something
+    about the other. The same data give the same rows.
 
     Raises:
       DataError: no row would be left.
     """
     units = units_of(data)
-    order = np.random.default_rng(0).permutation(len(units))
+    order = np.random.default_rng(seed).permutation(len(units))
     sizes = np.cumsum([len(units[i]) for i in order])
     first = int(np.searchsorted(sizes, count)) + 1
     cut = np.sort(np.concatenate([units[i] for i in order[:first]]))
@@ -46,10 +47,11 @@ def cut_rows(data, count):
 
 
 def units_of(data):
-    """What is not parted: lists of row numbers, those of one context, else of one row each."""
-    if not hasattr(data, "contexts"):
+    """What is not parted: lists of row numbers, those of one context or first text, else of one row each."""
+    texts = data.texts if getattr(data, "pairs", None) is not None else getattr(data, "contexts", None)
+    if texts is None:
         return [[row] for row in range(len(data))]
     rows = {}
-    for row, context in enumerate(data.contexts):
-        rows.setdefault(context, []).append(row)
+    for row, text in enumerate(texts):
+        rows.setdefault(text, []).append(row)
     return list(rows.values())

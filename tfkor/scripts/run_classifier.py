@@ -29,6 +29,7 @@ import time
 from absl import app, flags
 
 from tfkor.data import TextData, label_names, load_dataset, read_table
+from tfkor.data.folds import cut_rows
 from tfkor.data.korean import splits_of_datasets
 from tfkor.data.sentence_tasks import TASKS
 from tfkor.files import new_file
@@ -115,15 +116,9 @@ def label_type():
 
 
 def cut_dev(train):
-    return cut(train, min(FLAGS.dev_rows, len(train) // 10))
-
-
-def cut(data, rows):
-    """Returns (the rest, `rows` rows), drawn with the seed."""
-    import numpy as np
-
-    order = np.random.default_rng(FLAGS.seed).permutation(len(data))
-    return data.select(np.sort(order[rows:])), data.select(np.sort(order[:rows])) if rows else None
+    """(the rest, dev), drawn with the seed; dev is None where there are few rows."""
+    rows = min(FLAGS.dev_rows, len(train) // 10)
+    return tuple(map(train.select, cut_rows(train, rows, FLAGS.seed))) if rows else (train, None)
 
 
 def build_classifier(train, labels=None):

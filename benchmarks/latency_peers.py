@@ -1,4 +1,4 @@
-"""The contenders of inference.py, each a process of its own that keeps its model: CONTENDER JOB.json
+"""The contenders of latency.py, each a process of its own that keeps its model: CONTENDER JOB.json
 
 A contender is made once and gives a function without arguments that predicts and returns probabilities [B, C]. A
 request is a line of JSON, {"seconds": s}: it is called for so long, and the answer has the seconds of each call.
@@ -27,9 +27,6 @@ def inputs(job, dtype):
     """ids, mask and segments of the utterance, [1, S]."""
     ids = np.array([job.ids], dtype)
     return ids, np.ones_like(ids), np.zeros_like(ids)
-
-
-# === One utterance ===
 
 
 def saved_model(job):
@@ -110,56 +107,6 @@ def torch_eager(job, compiled=False):
     return predict
 
 
-# === Many texts ===
-
-
-def predict(job):
-    from tfkor import TextClassifier
-
-    classifier = TextClassifier.load(job.model)
-    return lambda: classifier.predict_proba(job.texts, pairs=job.pairs, batch_size=job.batch_size)
-
-
-def pipeline(job):
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(f"{job.model}/hf")
-    classify = transformers.pipeline("text-classification", torch_model(job), tokenizer=tokenizer)
-    rows = [{"text": a, "text_pair": b} for a, b in zip(job.texts, job.pairs)] if job.pairs else job.texts
-    options = dict(batch_size=job.batch_size, top_k=None, truncation=True, max_length=job.max_length)
-
-    def run():
-        found = [{each["label"]: each["score"] for each in row} for row in classify(rows, **options)]
-        return np.array([[row[label] for label in sorted(row)] for row in found])
-
-    return run
-
-
-def by_hand(job, padded):
-    """Rows padded to max_length, or sorted by length and padded to the longest of their batch."""
-    import torch
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(f"{job.model}/hf")
-    model = torch_model(job)
-
-    def run():
-        rows = tokenizer(job.texts, job.pairs, truncation=True, max_length=job.max_length)
-        lengths = [len(ids) for ids in rows["input_ids"]]
-        order = np.arange(len(lengths)) if padded else np.argsort(lengths, kind="stable")
-        found = np.zeros((len(lengths), model.config.num_labels))
-        with torch.inference_mode():
-            for first in range(0, len(order), job.batch_size):
-                picked = order[first : first + job.batch_size]
-                batch = {name: [column[i] for i in picked] for name, column in rows.items()}
-                to = {"padding": "max_length", "max_length": job.max_length} if padded else {}
-                batch = tokenizer.pad(batch, return_tensors="pt", **to)
-                found[picked] = model(**batch).logits.softmax(-1).numpy()
-        return found
-
-    return run
-
-
 CONTENDERS = {
     "saved_model": saved_model,
     "tflite_int8": tflite_int8,
@@ -169,10 +116,6 @@ CONTENDERS = {
     "onnx_fused_int8": lambda job: onnx(job, fused=True, int8=True),
     "torch": torch_eager,
     "torch_compiled": lambda job: torch_eager(job, compiled=True),
-    "predict": predict,
-    "pipeline": pipeline,
-    "sorted": lambda job: by_hand(job, padded=False),
-    "padded": lambda job: by_hand(job, padded=True),
 }
 
 
