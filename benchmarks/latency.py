@@ -6,11 +6,12 @@
 
 Ids of one utterance in, probabilities out; BERT-base, random weights, 176 classes.
 
-  saved_model    the SavedModel of tfkor.export.export_classifier, by TensorFlow
-  tflite_int8    the file of export_tflite(quantize="int8"), by TFLite
-  onnx           torch.onnx.export of the same weights, by ONNX Runtime; onnx_fused: after its optimizer of BERT
-  onnx_int8      onnx after quantize_dynamic; onnx_fused_int8: both
-  torch          transformers on PyTorch, inference mode; torch_compiled: by torch.compile
+  saved_model        the SavedModel of tfkor.export.export_classifier, by TensorFlow
+  saved_model_eigen  the same with TF_ENABLE_ONEDNN_OPTS=0, which suits a single row better
+  tflite_int8        the file of export_tflite(quantize="int8"), by TFLite
+  onnx               torch.onnx.export of the same weights, by ONNX Runtime; onnx_fused: after its optimizer of BERT
+  onnx_int8          onnx after quantize_dynamic; onnx_fused_int8: both
+  torch              transformers on PyTorch, inference mode; torch_compiled: by torch.compile
 
 A contender is a process that keeps its model; they take turns, several rounds, and medians count. Each contender's
 probabilities are compared with the first's. The last line printed is one JSON object. benchmarks/README.md has results.
@@ -36,6 +37,7 @@ FLAGS = flags.FLAGS
 
 PEERS = Path(__file__).with_name("latency_peers.py")
 CONTENDERS = (
+    "saved_model_eigen",
     "saved_model",
     "tflite_int8",
     "onnx",
@@ -100,6 +102,8 @@ class Contender(Worker):
         write_json(folder / f"{contender}.json", job)
         command = [sys.executable, str(PEERS), contender, str(folder / f"{contender}.json")]
         quiet = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TOKENIZERS_PARALLELISM": "true"}
+        if contender == "saved_model_eigen":
+            quiet["TF_ENABLE_ONEDNN_OPTS"] = "0"
         super().__init__(command, os.environ | quiet, folder / f"{contender}.err")
         self.name, self.first = contender, self.answer()
 

@@ -109,6 +109,7 @@ def torch_eager(job, compiled=False):
 
 CONTENDERS = {
     "saved_model": saved_model,
+    "saved_model_eigen": saved_model,
     "tflite_int8": tflite_int8,
     "onnx": onnx,
     "onnx_fused": lambda job: onnx(job, fused=True),

@@ -366,3 +366,24 @@ def test_lone_surrogates_are_replaced():
     assert tokenizer.ids([text]).to_lists() == tokenizer.ids([without_surrogates(text)]).to_lists()
     assert tokenizer.tokenize("\ud800") == ["\ufffd"]
     assert Tokenizer(VOCAB).tokenize("각\ud83d각") == ["각", "##각"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(lowercase=True, full_width=True, max_jamo_repeats=1),
+        dict(nfc=False, clean_text=False),
+        dict(alphabet="jamo"),
+    ],
+)
+def test_offsets_of_many_texts_are_those_of_each(options):
+    tokenizer = Tokenizer([*SPECIAL, *"abcdefgh가나다각ㅋ한국", "##가", "##나", "##\u11ab", "나다"], **options)
+    texts = random_texts(300, seed=7)
+    texts += ["", " 가나 다각\n", nfd("가나"), "\ud800가나", "가\u200b나", "가나 ㅋㅋㅋ"] * 2
+    found = tokenizer.all_offsets(texts)
+    wrong = [ascii(text)[:80] for text, row in zip(texts, found, strict=True) if row != tokenizer.offsets(text)]
+    assert not wrong, (len(wrong), wrong[:3])
+    assert tokenizer.all_offsets([]) == []
+    if not options:
+        assert 100 < sum(tokenizer.normalizer.unmoved(texts)) < len(texts) - 50  # both ways were taken

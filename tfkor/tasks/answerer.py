@@ -9,6 +9,7 @@ from keras import ops
 from tfkor.data.questions import QuestionData
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import klue_mrc_report, korquad_report
+from tfkor.tasks.batches import prediction_batches
 from tfkor.tasks.task import Task, best_windows, bucketed, ragged, windows_of
 
 HIDDEN = -1e9  # a logit where no answer may begin or end
@@ -95,7 +96,8 @@ class QuestionAnswerer(Task):
 
     def rows(self, data):
         """Of each question the pieces of its context; windows; Ragged ids and segments of their rows."""
-        contexts = {context: self.tokenizer.offsets(context) for context in dict.fromkeys(data.contexts)}
+        different = list(dict.fromkeys(data.contexts))
+        contexts = dict(zip(different, self.tokenizer.all_offsets(different), strict=True))
         pieces = [contexts[context] for context in data.contexts]
         questions = [row[: self.max_question] for row in self.tokenizer.ids(data.questions).to_lists()]
         tok, windows, ids, segments = self.tokenizer, [], [], []
@@ -138,8 +140,8 @@ class QuestionAnswerer(Task):
         best = best_windows(windows, [len(row) for row, _ in pieces])
         found = [[] for _ in questions]  # (score, first piece, last piece); None for no answer
         null = np.full(len(questions), np.inf)
-        for rows, batch in bucketed(ids, segments, {}, batch_size=batch_size, max_buckets=6).in_order():
-            del batch["sample_weight"]
+        options = dict(batch_size=batch_size, max_length=self.max_length)
+        for rows, batch in prediction_batches(ids, segments, **options):
             for number, logits in zip(rows, np.asarray(self.outputs(batch))):
                 window = windows[number]
                 null[window.row] = min(null[window.row], float(logits[0].sum()))

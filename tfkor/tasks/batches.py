@@ -1,8 +1,11 @@
-"""Labelled texts -> the batches that a classifier is trained on."""
+"""Rows -> batches: of labelled texts, for the training of a classifier; of any rows, for predictions."""
 
 import numpy as np
 
 from tfkor import data as tfkor_data
+from tfkor.training import compiles_each_shape
+
+BUCKETS = 32  # lengths that batches for predictions are padded to, at most
 
 
 def training_batches(
@@ -50,6 +53,23 @@ def training_batches(
         return batches
     tok = classifier.tokenizer
     return tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, [tok.pad_id, tok.cls_id, tok.sep_id], seed)
+
+
+def prediction_batches(ids, segments=None, columns=None, *, batch_size, max_length):
+    """Yields (rows, batch) of Ragged rows, in the order of `Batches.in_order`, which says what `rows` are.
+
+    Where each shape is compiled there are few lengths, the same ones in each call; else those that leave least padding.
+    """
+    lengths = np.maximum(np.diff(ids.row_splits), 1)
+    boundaries = np.unique(lengths)
+    if compiles_each_shape():
+        boundaries = sorted({min(2**i, max_length) for i in range(3, max(4, int(boundaries[-1]).bit_length() + 1))})
+    elif len(boundaries) > BUCKETS:
+        boundaries = tfkor_data.choose_boundaries(lengths, BUCKETS)
+    buckets = tfkor_data.Buckets.of(boundaries, batch_size=min(batch_size, len(lengths)))
+    for rows, batch in tfkor_data.Batches(ids, segments, columns=columns or {}, buckets=buckets).in_order():
+        del batch["sample_weight"]
+        yield rows, batch
 
 
 def warn_of_cuts(classifier, data):

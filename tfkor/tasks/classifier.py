@@ -17,7 +17,7 @@ from tfkor.layers import activation_function
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
-from tfkor.tasks.batches import training_batches
+from tfkor.tasks.batches import prediction_batches, training_batches
 from tfkor.tasks.distillation import Distillation
 from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
@@ -287,11 +287,8 @@ class TextClassifier:
         outputs = np.zeros((len(data), self.num_classes), np.float32)
         if len(data):
             ids, segments = self.pack(data)
-            top = int(np.diff(ids.row_splits).max())
-            boundaries = sorted({min(2**i, self.max_length) for i in range(3, max(4, top.bit_length() + 1))})
-            buckets = tfkor_data.Buckets.of(boundaries, batch_size=min(batch_size, len(data)))
-            for rows, batch in tfkor_data.Batches(ids, segments, buckets=buckets).in_order():
-                del batch["sample_weight"]
+            options = dict(batch_size=batch_size, max_length=self.max_length)
+            for rows, batch in prediction_batches(ids, segments, **options):
                 outputs[rows] = np.asarray(self.scores(batch))[: len(rows)]
         return outputs
 

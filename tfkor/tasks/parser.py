@@ -8,6 +8,7 @@ from tfkor.data.trees import KLUE_DP_RELATIONS
 from tfkor.layers import gather_positions
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dependency_report
+from tfkor.tasks.batches import prediction_batches
 from tfkor.tasks.task import Task, bucketed, ragged
 
 HIDDEN = -1e9  # the score of what is no word
@@ -128,8 +129,8 @@ class DependencyParser(Task):
         """Ragged ids; {name: Ragged} of is_word, ends and tags; the places of each sentence's words, 0 for none."""
         ids, columns, places = [], {"is_word": [], "ends": [], "tags": []}, []
         number = {tag: i + 1 for i, tag in enumerate(self.tags)}
-        for row, words in enumerate(sentences):
-            pieces, spans = self.tokenizer.offsets(" ".join(words))
+        all_offsets = self.tokenizer.all_offsets([" ".join(words) for words in sentences])
+        for row, (words, (pieces, spans)) in enumerate(zip(sentences, all_offsets)):
             pieces, spans = pieces[: self.max_length - 2], spans[: self.max_length - 2]
             first, last = pieces_of_words(words, spans)
             at = {place: i for i, place in enumerate(first) if place}
@@ -181,8 +182,8 @@ class DependencyParser(Task):
             return [], []
         ids, columns, places = self.rows(sentences, tags)
         heads, relations = [None] * len(sentences), [None] * len(sentences)
-        for rows, batch in bucketed(ids, None, columns, batch_size=batch_size, max_buckets=6).in_order():
-            del batch["sample_weight"]
+        options = dict(batch_size=batch_size, max_length=self.max_length)
+        for rows, batch in prediction_batches(ids, None, columns, **options):
             found = (np.asarray(output) for output in self.outputs(batch))
             for row, row_heads, row_relations in zip(rows, *found):
                 word_at = {place: i + 1 for i, place in enumerate(places[row]) if place}

@@ -7,6 +7,7 @@ from keras import ops
 from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words_of
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import entity_report, klue_ner_report
+from tfkor.tasks.batches import prediction_batches
 from tfkor.tasks.task import Task, best_windows, bucketed, ragged, windows_of
 
 UNITS = {"character": characters_of, "word": words_of}
@@ -88,7 +89,7 @@ class TokenTagger(Task):
 
     def pieces(self, texts):
         """For each text its ids, and the (begin, end) of each in it."""
-        return [self.tokenizer.offsets(text) for text in texts]
+        return self.tokenizer.all_offsets(texts)
 
     def rows(self, pieces, stride=None):
         """Windows, and Ragged ids of their rows [CLS] ... [SEP]."""
@@ -122,8 +123,8 @@ class TokenTagger(Task):
         windows, ids = self.rows(pieces)
         lengths = [len(row) for row, _ in pieces]
         found = [None] * len(windows)
-        for rows, batch in bucketed(ids, None, {}, batch_size=batch_size, max_buckets=6).in_order():
-            del batch["sample_weight"]
+        options = dict(batch_size=batch_size, max_length=self.max_length)
+        for rows, batch in prediction_batches(ids, **options):
             likeliest = np.asarray(self.outputs(batch)).argmax(-1)
             for row, labels in zip(rows, likeliest):
                 found[row] = labels[1 : 1 + windows[row].end - windows[row].begin]

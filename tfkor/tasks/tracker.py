@@ -10,6 +10,7 @@ from tfkor.data.dialogues import split_state
 from tfkor.layers.gradients import cross_entropy
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dialogue_report
+from tfkor.tasks.batches import prediction_batches
 from tfkor.tasks.task import Task, bucketed, ragged
 
 HIDDEN = -1e9  # the attention's score of padding
@@ -280,8 +281,8 @@ class DialogueTracker(Task):
             return []
         ids = self.rows(dialogues)
         states = [None] * len(ids.lengths)
-        for rows, batch in bucketed(ids, None, {}, batch_size=batch_size, max_buckets=6).in_order():
-            del batch["sample_weight"]
+        options = dict(batch_size=batch_size, max_length=self.max_length)
+        for rows, batch in prediction_batches(ids, **options):
             gates, values = (np.asarray(output) for output in self.outputs(batch))
             for row, *found in zip(rows, gates, values):
                 states[row] = self.state_of(*found)

@@ -148,6 +148,16 @@ class Normalizer:
         codes, kinds, _ = self.characters([rewritten], rewritten=True)
         return codes, kinds, spans
 
+    def unmoved(self, texts):
+        """bool [B]: texts whose characters stay where they are: `characters` removes and rewrites none of them."""
+        out = np.full(len(texts), self.alphabet != "jamo")
+        codes = code_points(texts)
+        kinds = self.kinds[codes]
+        out[self._rows_to_rewrite(texts, codes, kinds)] = False
+        removed = np.flatnonzero(kinds & (REMOVED | CUT))
+        out[np.searchsorted(text_starts(texts), removed, "right") - 1] = False
+        return out
+
     def rewrite(self, text):
         """The steps that look at more than one character: full-width forms, repeated jamo, NFC, and İ in lower case.
 

@@ -249,6 +249,23 @@ class Tokenizer:
         inside = [origin[start:stop] for start, stop in zip(begin, end, strict=True)]  # NFC may have reordered marks
         return ids.tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
 
+    def all_offsets(self, texts):
+        """[offsets(text), ...] of many texts; of WordPiece it takes a fraction of the time."""
+        texts = checked_texts(texts)
+        unmoved = self.normalizer.unmoved(texts) if self.type == "wordpiece" and texts else np.zeros(len(texts), bool)
+        together = iter(self._unmoved_offsets([text for text, stays in zip(texts, unmoved) if stays]))
+        return [next(together) if stays else self.offsets(text) for text, stays in zip(texts, unmoved)]
+
+    def _unmoved_offsets(self, texts):
+        for block in blocks(texts):
+            codes, kinds, starts = self.normalizer.characters(block)
+            ids, begin, end = self._model.places(codes, kinds)
+            row = np.searchsorted(starts, begin, "right") - 1
+            spans = list(zip((begin - starts[row]).tolist(), (end - starts[row]).tolist(), strict=True))
+            ends = np.searchsorted(row, np.arange(len(block)), "right").tolist()
+            for first, last in itertools.pairwise([0, *ends]):
+                yield ids[first:last].tolist(), spans[first:last]
+
     def pack(self, first, second=None, max_length=128):
         """[CLS] first [SEP], or [CLS] first [SEP] second [SEP], cut to `max_length`.
 
