@@ -8,11 +8,11 @@ that is usual for its library, from the same vocabulary, and trains a model of t
 import json
 import os
 import sys
-import tempfile
 import time
 from importlib.metadata import version
 from types import SimpleNamespace
 
+from trainer import train
 from worker import peak_memory_mb
 
 
@@ -65,8 +65,7 @@ def hugging_face(job, padded, bf16=False):
         BertForSequenceClassification,
         BertTokenizerFast,
         DataCollatorWithPadding,
-        Trainer,
-        TrainingArguments,
+        Trainer,  # noqa: F401  so that its import is not in the time
         default_data_collator,
         set_seed,
     )
@@ -93,28 +92,8 @@ def hugging_face(job, padded, bf16=False):
     model = BertForSequenceClassification(config)
     # its own start, of deviation 0.02, keeps an encoder that is not pretrained from learning for hundreds of steps
     torch.nn.init.xavier_uniform_(model.classifier.weight)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=job.epochs,
-            per_device_train_batch_size=job.batch_size,
-            learning_rate=job.learning_rate,
-            warmup_steps=job.warmup,
-            weight_decay=job.weight_decay,
-            adam_epsilon=1e-6,
-            max_grad_norm=job.clip_norm,
-            train_sampling_strategy="random" if padded else "group_by_length",
-            seed=job.seed,
-            bf16=bf16,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
-        collator = default_data_collator if padded else DataCollatorWithPadding(tokenizer)
-        Trainer(model, arguments, collator, train_dataset=rows, processing_class=tokenizer).train()
+    collator = default_data_collator if padded else DataCollatorWithPadding(tokenizer)
+    train(job, model, rows, tokenizer, collator, grouped=not padded, bf16=bf16)
     yield
 
     model.eval()

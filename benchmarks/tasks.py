@@ -166,7 +166,7 @@ def report(task, test, predicted):
 
 
 def run_task(task, folder):
-    """{contender: medians of its figures}"""
+    """What was measured: the figures of each contender's runs."""
     kind, _, _, figure, settings = TASKS[task]
     train, test = data_of(task)
     labels = {"classes": sorted(set(getattr(train, "labels", ()))), "tags": list(KLUE_NER_LABELS)}.get(kind)

@@ -9,11 +9,11 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 from types import SimpleNamespace
 
 import numpy as np
+from trainer import train
 from worker import peak_memory_mb
 
 THREADS = len(os.sched_getaffinity(0))
@@ -67,66 +67,44 @@ def hugging_face(job, padded, **arguments):
     torch.set_num_threads(THREADS)
     task_class = KINDS[job.kind]
     model_class = getattr(transformers, f"AutoModelFor{task_class.head}")
-    tools = transformers.AutoTokenizer, transformers.Trainer, transformers.TrainingArguments, transformers.pipeline
+    tools = transformers.AutoTokenizer, transformers.Trainer, transformers.pipeline
     assert all(tools)  # they are imported when they are named
     yield
 
     transformers.set_seed(job.seed)
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.start)
     task = task_class(job, tokenizer, padded)
-    sizes = {} if job.labels is None else {"num_labels": len(job.labels)}
-    sizes |= {"num_labels": 1} if job.kind == "numbers" else {}
-    model = model_class.from_pretrained(job.start, **sizes)
-    collator = transformers.default_data_collator if padded else task.collator
-    with tempfile.TemporaryDirectory() as folder:
-        settings = transformers.TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=job.epochs,
-            per_device_train_batch_size=job.batch_size,
-            learning_rate=job.learning_rate,
-            warmup_steps=job.warmup,
-            weight_decay=job.weight_decay,
-            adam_epsilon=1e-6,
-            max_grad_norm=job.clip_norm,
-            train_sampling_strategy="random" if padded else "group_by_length",
-            seed=job.seed,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            **arguments,
-        )
-        trainer = transformers.Trainer(
-            model, settings, collator, train_dataset=task.rows(job.train), processing_class=tokenizer
-        )
-        trainer.train()
+    sizes = {"num_labels": len(job.labels or [0])} if job.kind != "answers" else {}
+    model = model_class.from_pretrained(job.start, hidden_dropout_prob=job.dropout, **sizes)
+    collator = transformers.default_data_collator if padded else getattr(transformers, task.collator)(tokenizer)
+    train(job, model, task.rows(job.train), tokenizer, collator, grouped=not padded, **arguments)
     yield
 
     model.eval()
-    ways = {"padded": lambda: task.predict(model, 0)} if padded else {"sorted": lambda: task.predict(model, 1)}
+    ways = {"padded" if padded else "sorted": lambda: task.predict(model, by_length=not padded)}
     if not padded and task.pipeline:
         pipe = transformers.pipeline(task.pipeline, model, tokenizer=tokenizer, batch_size=job.batch_size)
         ways["pipeline"] = lambda: task.by_pipeline(pipe)
     yield ways
 
 
-class Sentences:
+class Kind:
+    """A kind of task: rows to train on, predictions of the test rows; `encoded(columns)` makes the model's inputs."""
+
+    collator, pipeline = "DataCollatorWithPadding", None
+
+    def __init__(self, job, tokenizer, padded):
+        self.job, self.tokenizer, self.padding = job, tokenizer, "max_length" if padded else False
+
+
+class Sentences(Kind):
     """Classes, or numbers, of one text or two."""
 
     head, pipeline = "SequenceClassification", "text-classification"
 
-    def __init__(self, job, tokenizer, padded):
-        from transformers import DataCollatorWithPadding
-
-        self.job, self.tokenizer, self.padded = job, tokenizer, padded
-        self.collator = DataCollatorWithPadding(tokenizer)
-
     def encoded(self, columns):
         given = [columns["texts"], columns.get("pairs")]
-        padding = "max_length" if self.padded else False
-        return self.tokenizer(*given, truncation=True, max_length=self.job.max_length, padding=padding)
+        return self.tokenizer(*given, truncation=True, max_length=self.job.max_length, padding=self.padding)
 
     def rows(self, columns):
         labels = self.job.labels
@@ -150,21 +128,14 @@ class Sentences:
         return [job.labels[int(row["label"].split("_")[1])] if job.labels else row["score"] for row in found]
 
 
-class Tags:
+class Tags(Kind):
     """Tags of characters: that of the first character of each token is learned and told."""
 
-    head, pipeline = "TokenClassification", "token-classification"
-
-    def __init__(self, job, tokenizer, padded):
-        from transformers import DataCollatorForTokenClassification
-
-        self.job, self.tokenizer, self.padded = job, tokenizer, padded
-        self.collator = DataCollatorForTokenClassification(tokenizer)
+    head, pipeline, collator = "TokenClassification", "token-classification", "DataCollatorForTokenClassification"
 
     def encoded(self, columns):
-        padding = "max_length" if self.padded else False
-        options = dict(truncation=True, max_length=self.job.max_length, padding=padding, return_offsets_mapping=True)
-        found = self.tokenizer(columns["texts"], **options)
+        options = dict(truncation=True, max_length=self.job.max_length, return_offsets_mapping=True)
+        found = self.tokenizer(columns["texts"], padding=self.padding, **options)
         return found, found.pop("offset_mapping")
 
     def rows(self, columns):
@@ -192,21 +163,15 @@ class Tags:
         out = []
         for tokens, units in zip(told, self.job.test["units"], strict=True):
             at = {place: (i, place == begin) for begin, end, i in tokens for place in range(begin, end)}
-            labels = [(self.job.labels[i], first) for i, first in (at.get(b, (-1, True)) for b, _ in units)]
+            labels = [(self.job.labels[i], first) for i, first in (at.get(b, (-1, True)) for b, _ in units)]  # O
             out.append([label if first else label.replace("B-", "I-") for label, first in labels])
         return out
 
 
-class Answers:
+class Answers(Kind):
     """Spans of a context, whose windows overlap, as the example run_qa.py cuts them."""
 
-    head, pipeline = "QuestionAnswering", None
-
-    def __init__(self, job, tokenizer, padded):
-        from transformers import DataCollatorWithPadding
-
-        self.job, self.tokenizer, self.padded = job, tokenizer, padded
-        self.collator = DataCollatorWithPadding(tokenizer)
+    head = "QuestionAnswering"
 
     def encoded(self, columns):
         return self.tokenizer(
@@ -217,7 +182,7 @@ class Answers:
             stride=self.job.overlap,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
-            padding="max_length" if self.padded else False,
+            padding=self.padding,
         )
 
     def rows(self, columns):
@@ -225,13 +190,9 @@ class Answers:
         rows = []
         for i, (spans, number) in enumerate(zip(found["offset_mapping"], found["overflow_to_sample_mapping"])):
             text, start = columns["answers"][number][0]
-            inside = [
-                place
-                for place, (begin, end) in enumerate(spans)
-                if found.sequence_ids(i)[place] == 1 and begin < start + len(text) and end > start
-            ]
-            context = [span for place, span in enumerate(spans) if found.sequence_ids(i)[place] == 1]
-            whole = inside and context[0][0] <= start and context[-1][1] >= start + len(text)
+            context = [place for place, part in enumerate(found.sequence_ids(i)) if part == 1]
+            inside = [place for place in context if spans[place][0] < start + len(text) and spans[place][1] > start]
+            whole = inside and spans[context[0]][0] <= start and spans[context[-1]][1] >= start + len(text)
             first, last = (inside[0], inside[-1]) if whole else (0, 0)
             row = {name: found[name][i] for name in ("input_ids", "token_type_ids", "attention_mask")}
             rows.append({**row, "start_positions": first, "end_positions": last})
@@ -241,14 +202,15 @@ class Answers:
         found = self.encoded(self.job.test)
         rows = {name: found[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
         best = [(-np.inf, "")] * len(self.job.test["ids"])
+        size = self.job.max_length
+        short = np.triu(np.tri(size, k=MAX_ANSWER - 1, dtype=bool))  # [first, last] of spans that may be answers
         for i, logits in enumerate(forward(self, model, rows, by_length)):
             number, spans = found["overflow_to_sample_mapping"][i], found["offset_mapping"][i]
-            context = np.array([part == 1 for part in found.sequence_ids(i)])
-            fits = np.triu(context[:, None] & context) & np.tri(len(spans), k=MAX_ANSWER - 1, dtype=bool)
-            starts, ends = logits[: len(spans)].T
-            scores = np.where(fits, starts[:, None] + ends, -np.inf)
+            context = np.flatnonzero([part == 1 for part in found.sequence_ids(i)])
+            starts, ends = logits[context].T
+            scores = np.where(short[: len(context), : len(context)], starts[:, None] + ends, -np.inf)
             first, last = np.unravel_index(scores.argmax(), scores.shape)
-            text = self.job.test["contexts"][number][spans[first][0] : spans[last][1]]
+            text = self.job.test["contexts"][number][spans[context[first]][0] : spans[context[last]][1]]
             best[number] = max(best[number], (float(scores[first, last]), text))
         return [text for _, text in best]
 
