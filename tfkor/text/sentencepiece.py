@@ -6,11 +6,11 @@ import numpy as np
 
 from tfkor.text.morphemes import BOUNDARY
 from tfkor.text.normalization import CUT, SPACE, to_text, with_boundaries
+from tfkor.text.subword_dropout import ALPHA, Drawer
 from tfkor.text.vocabulary import check_special
 from tfkor.text.wordpiece import find_symbols, spans
 
 MARK = "\u2581"  # ▁ begins an eojeol
-ALPHA = 0.2  # smooths the probabilities of segmentations that Unigram draws from; of Kudo 2018, section 4
 KINDS = {1: "unigram", 2: "bpe"}  # sentencepiece's TrainerSpec.ModelType
 
 
@@ -64,7 +64,7 @@ class SentencePiece:
         self.continuations = ~self.begins & ~np.array(control)
 
     def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "processor"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("processor", "drawer")}
 
     @cached_property
     def processor(self):
@@ -73,6 +73,10 @@ class SentencePiece:
         processor = SentencePieceProcessor(num_threads=1)
         processor.LoadFromSerializedProto(self.proto)
         return processor
+
+    @cached_property
+    def drawer(self):
+        return Drawer(self.processor, self.kind)
 
     def rows(self, codes, kinds, starts, dropout=0.0, random=None):
         """The pieces of the texts that `Normalizer.characters` gave.
@@ -92,16 +96,11 @@ class SentencePiece:
 
     def drawn(self, texts, dropout, random):
         """Texts -> lists of ids, drawn with dropout; `random` is a NumPy generator."""
-        import sentencepiece
-
-        sentencepiece.set_random_generator_seed(int(random.integers(2**32)))
-        options = dict(enable_sampling=True, nbest_size=-1)
         if self.kind == "bpe":
-            return self.processor.Encode(texts, alpha=dropout, **options)
+            return [self.drawer.draw(text, dropout, random) for text in texts]
         rows = self.processor.Encode(texts)
-        drawn = np.flatnonzero(random.random(len(texts)) < dropout)
-        for i, row in zip(drawn, self.processor.Encode([texts[i] for i in drawn], alpha=ALPHA, **options), strict=True):
-            rows[i] = row
+        for i in np.flatnonzero(random.random(len(texts)) < dropout):
+            rows[i] = self.drawer.draw(texts[i], ALPHA, random)
         return rows
 
     def places(self, codes, kinds):
