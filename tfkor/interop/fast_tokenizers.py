@@ -14,7 +14,7 @@ def fast_tokenizer(tokenizer):
     fast = fast_wordpiece(tokenizer) if tokenizer.type == "wordpiece" else fast_sentencepiece(tokenizer)
     special = special_tokens(tokenizer)
     fast.add_special_tokens(list(special.values()))
-    fast.post_processor = rows(tokenizer, special)
+    fast.post_processor = template(tokenizer, special)
     return fast
 
 
@@ -45,7 +45,7 @@ def check(tokenizer):
             )
 
 
-def rows(tokenizer, special):
+def template(tokenizer, special):
     """[CLS] A [SEP], [CLS] A [SEP] B [SEP], or as many [SEP] between A and B as the tokenizer has."""
     from tokenizers import processors
 
@@ -64,7 +64,8 @@ def fast_wordpiece(tokenizer):
     vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
     unknown = tokenizer.vocab[tokenizer.unk_id]
     fast = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=tokenizer.max_word_chars))
-    fast.normalizer = normalizers.Sequence(steps(tokenizer.normalizer, chinese=True))
+    found = steps(tokenizer.normalizer, chinese=True)
+    fast.normalizer = normalizers.Sequence(found) if len(found) > 1 else found[0]  # which read_fast knows
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     fast.decoder = decoders.WordPiece(prefix="##")
     return fast

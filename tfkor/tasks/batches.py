@@ -1,4 +1,4 @@
-"""Rows -> batches: of labelled texts, for the training of a classifier; of any rows, for predictions."""
+"""Rows -> batches: of labelled texts, for the training of a classifier; of any rows, for training and prediction."""
 
 import numpy as np
 
@@ -53,6 +53,13 @@ def training_batches(
         return batches
     tok = classifier.tokenizer
     return tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, [tok.pad_id, tok.cls_id, tok.sep_id], seed)
+
+
+def bucketed(ids, segments, columns, labels=None, *, batch_size, max_buckets, seed=0):
+    """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
+    boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
+    buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
+    return tfkor_data.Batches(ids, segments, labels, columns=columns, buckets=buckets, seed=seed)
 
 
 def prediction_batches(ids, segments=None, columns=None, *, batch_size, max_length):

@@ -8,8 +8,8 @@ from tfkor.data.trees import KLUE_DP_RELATIONS
 from tfkor.layers import gather_positions
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dependency_report
-from tfkor.tasks.batches import prediction_batches
-from tfkor.tasks.task import Task, bucketed, ragged
+from tfkor.tasks.batches import bucketed, prediction_batches
+from tfkor.tasks.task import Task, ragged
 
 HIDDEN = -1e9  # the score of what is no word
 TAG_SIZE = 128  # of the embedding of a part of speech

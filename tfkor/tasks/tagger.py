@@ -7,8 +7,8 @@ from keras import ops
 from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words_of
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import entity_report, klue_ner_report
-from tfkor.tasks.batches import prediction_batches
-from tfkor.tasks.task import Task, best_windows, bucketed, ragged, windows_of
+from tfkor.tasks.batches import bucketed, prediction_batches
+from tfkor.tasks.task import Task, best_windows, ragged, windows_of
 
 UNITS = {"character": characters_of, "word": words_of}
 

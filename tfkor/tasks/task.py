@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 import tfkor
-from tfkor import data as tfkor_data
 from tfkor import zoo
 from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
@@ -177,10 +176,3 @@ def ragged(rows):
     """Lists of ints -> Ragged"""
     lengths = [len(row) for row in rows]
     return Ragged(np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32), np.append(0, np.cumsum(lengths)))
-
-
-def bucketed(ids, segments, columns, labels=None, *, batch_size, max_buckets, seed=0):
-    """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
-    boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
-    buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
-    return tfkor_data.Batches(ids, segments, labels, columns=columns, buckets=buckets, seed=seed)

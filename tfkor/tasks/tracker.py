@@ -10,8 +10,8 @@ from tfkor.data.dialogues import split_state
 from tfkor.layers.gradients import cross_entropy
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dialogue_report
-from tfkor.tasks.batches import prediction_batches
-from tfkor.tasks.task import Task, bucketed, ragged
+from tfkor.tasks.batches import bucketed, prediction_batches
+from tfkor.tasks.task import Task, ragged
 
 HIDDEN = -1e9  # the attention's score of padding
 GATES = ("none", "dontcare", "ptr", "yes", "no")  # in the order of KLUE-baseline's ids; ptr: what is generated
