@@ -124,7 +124,10 @@ def expected_of(model, inputs, row, positions):
     outputs = run_there(model, inputs)
     weights = map(torch.from_numpy, factors([output.detach().numpy() for output in outputs], inputs["input_mask"]))
     sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True)).backward()
-    gradients = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+    embeddings = model.get_input_embeddings().weight  # which XLM-R's class names after its head
+    named = [(name, p) for name, p in model.named_parameters() if p is not embeddings and p.grad is not None]
+    gradients = {name: parameter.grad.numpy() for name, parameter in named}
+    gradients[f"{model.base_model_prefix}.embeddings.word_embeddings.weight"] = embeddings.grad.numpy()
     with torch.no_grad():
         base = getattr(model, model.base_model_prefix)
         (last,) = run_there(base, row, position_ids=torch.from_numpy(positions).long())
