@@ -2,7 +2,9 @@
 
 import functools
 import io
+import json
 import random
+import shutil
 
 import pytest
 import sentencepiece
@@ -10,7 +12,7 @@ from tokenizers import Tokenizer as Fast
 
 from tfkor.data import load_intents176
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
-from tfkor.text import Tokenizer, train_sentencepiece
+from tfkor.text import Tokenizer, train_sentencepiece, train_tokenizer
 from tfkor.text.published import PublishedTokenizer, read_pieces
 
 TEXTS = [
@@ -19,6 +21,7 @@ TEXTS = [
     "한국어 모델을\t공유합니다. ㅋㅋㅋㅋㅋ",
     "a▁b  ▁ café ＡＢ1,204원\n",
     "👍🏽 좋아요",
+    "<e1>학교</e1>에 나는<e1",
     "``뭐'' 1,204, '그래'",
 ]
 DECOMPOSED = "\u1112\u1161\u11ab\u1100\u116e\u11a8"
@@ -66,7 +69,13 @@ def like_kobert():
     return PublishedTokenizer(model, ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *pieces[3:]], cleaning="xlnet")
 
 
+def wordpiece(**options):
+    return train_tokenizer(texts()[:2000], 900, **options)
+
+
 MAKERS = {
+    "wordpiece": wordpiece,
+    "wordpiece_symbols": lambda: wordpiece(user_symbols=["<e1>", "</e1>", "ㅋㅋ"], max_word_chars=20),
     "unigram": lambda: own("unigram"),
     "bpe": lambda: own("bpe"),
     "bpe_lowercase": lambda: own("bpe", lowercase=True),
@@ -96,6 +105,74 @@ def test_ids_are_equal_and_it_comes_back(name, tmp_path):
     assert type(again) is type(tokenizer) and again.fingerprint == tokenizer.fingerprint
 
 
+def test_an_encoder_of_one_segment_gets_no_other(tmp_path):
+    write_tokenizer(tmp_path, wordpiece(), segments=False)
+    assert set(Fast.from_file(str(tmp_path / "tokenizer.json")).encode("한국어", "모델").type_ids) == {0}
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert config["model_input_names"] == ["input_ids", "attention_mask"]
+
+
+ADDED = ["<e1>", "</e1>", "ㅋㅋ"]
+
+
+@pytest.mark.parametrize("place", ["tokenizer.json", "tokenizer_config.json", "added_tokens.json"])
+def test_added_tokens_are_found(place, tmp_path):
+    tokenizer = wordpiece(nfc=False)
+    write_tokenizer(tmp_path, tokenizer)
+    fast = Fast.from_file(str(tmp_path / "tokenizer.json"))
+    fast.add_tokens(ADDED)
+    fast.save(str(tmp_path / "tokenizer.json"))
+    ids = {content: fast.token_to_id(content) for content in ADDED}
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    if place != "tokenizer.json":
+        (tmp_path / "tokenizer.json").unlink()
+    if place == "tokenizer_config.json":
+        config["added_tokens_decoder"] = {str(i): {"content": content} for content, i in ids.items()}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    elif place == "added_tokens.json":
+        (tmp_path / place).write_text(json.dumps(ids))
+    again = read_tokenizer(tmp_path)
+    lines = [*TEXTS, *texts()[2000:2500], *drawn(1000)]
+    found = [each.ids for each in fast.encode_batch(lines, add_special_tokens=False)]
+    assert found == again.ids(lines).to_lists()
+    assert {*ids.values()} <= {i for row in found for i in row}
+
+
+def test_added_tokens_that_do_not_fit_are_named(tmp_path):
+    write_tokenizer(tmp_path, wordpiece(lowercase=True))
+    (tmp_path / "tfkor_tokenizer").rename(tmp_path / "other")
+    for token, message in (
+        ({"id": 2000, "content": "<e1>"}, r"the added token '<e1>' has the id 2000; expected the next one, \d+"),
+        ({"id": 900, "content": "<e1>", "lstrip": True}, "the added token '<e1>' has lstrip; expected one without"),
+        ({"id": 900, "content": "<E1>"}, "the added token '<E1>' is '<e1>' after normalisation"),
+    ):
+        values = json.loads((tmp_path / "tokenizer.json").read_text())
+        values["added_tokens"] = [{**token, "id": len(values["model"]["vocab"]) if token["id"] == 900 else 2000}]
+        (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+        with pytest.raises(ValueError, match=message):
+            read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["like_xlmr", "like_kobert"])
+def test_a_unigram_is_read_from_tokenizer_json_alone(name, tmp_path):
+    """As transformers 5 saves them: without the sentencepiece model."""
+    write_tokenizer(tmp_path, MAKERS[name]())
+    shutil.rmtree(tmp_path / "tfkor_tokenizer")
+    fast = Fast.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer = read_tokenizer(tmp_path)
+    lines = [*TEXTS, *texts()[2000:2500], *drawn(1000)]
+    found = [each.ids for each in fast.encode_batch(lines, add_special_tokens=False)]
+    wrong = [(line, a, b) for line, a, b in zip(lines, found, tokenizer.ids(lines).to_lists()) if a != b]
+    assert not wrong, (len(wrong), wrong[:3])
+    packed = tokenizer(["한국어"], ["모델"], max_length=16)
+    assert fast.encode("한국어", "모델").ids == packed["input_word_ids"][0, : int(packed["input_mask"].sum())].tolist()
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    values["normalizer"] = {"type": "ByteLevel"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"tokenizer\.json: the normalizer ByteLevel; expected some of"):
+        read_tokenizer(tmp_path)
+
+
 def test_transformers_loads_it(tmp_path):
     transformers = pytest.importorskip("transformers")
     tokenizer = own("unigram")
@@ -103,6 +180,21 @@ def test_transformers_loads_it(tmp_path):
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert theirs("한국어 모델")["input_ids"] == tokenizer(["한국어 모델"])["input_word_ids"][0].tolist()
     assert (theirs.pad_token_id, theirs.mask_token, theirs.model_max_length) == (tokenizer.pad_id, "[MASK]", 32)
+
+
+def test_an_xlm_roberta_that_transformers_wrote_is_read(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/sentencepiece.bpe.model").write_bytes(like_xlmr().vocab_file)
+    (tmp_path / "in/config.json").write_text('{"model_type": "xlm-roberta"}')
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "in")
+    theirs.save_pretrained(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.model"))
+    tokenizer = read_tokenizer(tmp_path / "out")
+    lines = [*TEXTS, *texts()[2000:2500], *drawn(1000)]
+    assert theirs(lines)["input_ids"] == tokenizer.pack(tokenizer.ids(lines))[0].to_lists()
+    both = tokenizer.pack(tokenizer.ids(lines[:50]), tokenizer.ids(lines[50:100]))[0].to_lists()
+    assert theirs(lines[:50], lines[50:100])["input_ids"] == both
 
 
 def test_what_has_no_counterpart_is_named(tmp_path):

@@ -55,7 +55,7 @@ def config_from_huggingface(values, source="config.json", **changes):
       ValueError: an architecture or an option that tfkor does not have, or a value of the wrong type; `source` and the
         key are named.
     """
-    kind = values.get("model_type") or kind_of(values.get("architectures"))
+    kind = kind_of(values)
     if kind not in MODEL_TYPES:
         raise ValueError(f"{source}: model_type is {kind!r}; expected one of {', '.join(MODEL_TYPES)}")
     for name, allowed in FIXED.items():
@@ -70,22 +70,39 @@ def config_from_huggingface(values, source="config.json", **changes):
         if field.type in (float, "float") and (type(value) not in (int, float) or not 0 <= value < 1):
             raise ValueError(f"{source}: {field.name} is {value!r}; expected a number from 0 to less than 1")
         found[field.name] = value
-    if MODEL_TYPES[kind] == "Roberta" and values.get("pad_token_id", 1) != 1:
-        raise ValueError(
-            f"{source}: pad_token_id is {values['pad_token_id']!r}; expected 1, since a RoBERTa counts its positions "
-            "from there"
-        )
+    if MODEL_TYPES[kind] == "Roberta":
+        found["max_position_embeddings"] += 1 - padding_id(values, source)
     return encoder_class, config_class(**{**found, **changes})
 
 
-def kind_of(architectures):
-    """["BertForMaskedLM"] -> "bert": files of 2019 have no model_type."""
+def padding_id(values, source="config.json"):
+    """The id from which a RoBERTa of transformers counts its positions; tfkor's counts from 1, as the published ones.
+
+    Raises:
+      ValueError: a pad_token_id that is no id.
+    """
+    found = values.get("pad_token_id", 1)
+    if type(found) is not int or found < 0:
+        raise ValueError(
+            f"{source}: pad_token_id is {found!r}; expected an id, since a RoBERTa counts positions from it"
+        )
+    return found
+
+
+def kind_of(values):
+    """The model_type of a config.json; files of 2019 have only architectures, ["BertForMaskedLM"] for "bert"."""
+    if values.get("model_type"):
+        return values["model_type"]
     names = {name.replace("-", ""): name for name in MODEL_TYPES}
-    for architecture in architectures or []:
+    for architecture in values.get("architectures") or []:
         for name, kind in sorted(names.items(), key=lambda item: -len(item[0])):
             if str(architecture).lower().startswith(name):
                 return kind
     return None
+
+
+def is_roberta(values):
+    return MODEL_TYPES.get(kind_of(values)) == "Roberta"
 
 
 def config_to_huggingface(encoder, class_name=None, tokenizer=None, **values):
@@ -99,8 +116,11 @@ def config_to_huggingface(encoder, class_name=None, tokenizer=None, **values):
     architecture = type(encoder).__name__
     kind = {name: kind for kind, name in MODEL_TYPES.items() if kind != "xlm-roberta"}[architecture]
     special = {} if tokenizer is None else {"pad_token_id": tokenizer.pad_id}
-    if architecture == "Roberta" and tokenizer is not None:
-        special |= {"bos_token_id": tokenizer.cls_id, "eos_token_id": tokenizer.sep_id, "pad_token_id": 1}
+    if architecture == "Roberta":
+        special.setdefault("pad_token_id", 1)
+        special["max_position_embeddings"] = encoder.config.max_position_embeddings + special["pad_token_id"] - 1
+        if tokenizer is not None:
+            special |= {"bos_token_id": tokenizer.cls_id, "eos_token_id": tokenizer.sep_id}
     return {
         "architectures": [class_name or f"{architecture}Model"],
         "model_type": kind,

@@ -4,8 +4,8 @@ from tfkor.text.published import PublishedTokenizer
 from tfkor.text.sentencepiece import KINDS, MARK
 
 
-def fast_tokenizer(tokenizer):
-    """Returns a tokenizers.Tokenizer with the ids of `tokenizer`.
+def fast_tokenizer(tokenizer, segments=True):
+    """Returns a tokenizers.Tokenizer with the ids of `tokenizer`; segments: whether there are two of them.
 
     Raises:
       ValueError: one that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas.
@@ -14,7 +14,7 @@ def fast_tokenizer(tokenizer):
     fast = fast_wordpiece(tokenizer) if tokenizer.type == "wordpiece" else fast_sentencepiece(tokenizer)
     special = special_tokens(tokenizer)
     fast.add_special_tokens(list(special.values()))
-    fast.post_processor = template(tokenizer, special)
+    fast.post_processor = template(tokenizer, special, segments)
     return fast
 
 
@@ -45,12 +45,13 @@ def check(tokenizer):
             )
 
 
-def template(tokenizer, special):
+def template(tokenizer, special, segments):
     """[CLS] A [SEP], [CLS] A [SEP] B [SEP], or as many [SEP] between A and B as the tokenizer has."""
     from tokenizers import processors
 
     cls, sep = special["cls_token"], special["sep_token"]
-    between, second = (f"{sep}:0", 1) if getattr(tokenizer, "pair_separators", 1) == 1 else (f"{sep}:0 {sep}:0", 0)
+    one = getattr(tokenizer, "pair_separators", 1) == 1
+    between, second = (f"{sep}:0", int(segments)) if one else (f"{sep}:0 {sep}:0", 0)
     return processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
         pair=f"{cls}:0 $A:0 {between} $B:{second} {sep}:{second}",
@@ -59,15 +60,16 @@ def template(tokenizer, special):
 
 
 def fast_wordpiece(tokenizer):
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
     unknown = tokenizer.vocab[tokenizer.unk_id]
     fast = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=tokenizer.max_word_chars))
     found = steps(tokenizer.normalizer, chinese=True)
-    fast.normalizer = normalizers.Sequence(found) if len(found) > 1 else found[0]  # which read_fast knows
+    fast.normalizer = normalizers.Sequence(found) if len(found) > 1 else found[0]
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     fast.decoder = decoders.WordPiece(prefix="##")
+    fast.add_tokens([AddedToken(symbol, normalized=True) for symbol in tokenizer.user_symbols])
     return fast
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfkor.files import new_folder, write_json
-from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
-from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, tied_names, to_huggingface
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, is_roberta, padding_id, read_config
+from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, tied_names, to_huggingface, with_positions_from
 from tfkor.interop.tensors import read_tensors, write_safetensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
@@ -60,8 +60,9 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: not a folder; expected one of transformers or google-research")
     if (folder / "config.json").is_file():
-        values, tensors, place = read_config(folder / "config.json"), read_tensors(folder), folder / "config.json"
-        tensors = with_todays_names(tensors)
+        place = folder / "config.json"
+        values = read_config(place)
+        tensors = tensors_of(folder, values)
     else:
         values, tensors, place = read_google(folder, generator)
     encoder_class, config = config_from_huggingface(values, place, **changes)
@@ -114,6 +115,12 @@ def read_google(folder, generator):
     return values, tensors, path
 
 
+def tensors_of(folder, values):
+    """The tensors of a folder of transformers as tfkor has them; `values` is what its config.json holds."""
+    tensors = with_todays_names(read_tensors(folder))
+    return with_positions_from(tensors, padding_id(values), 1) if is_roberta(values) else tensors
+
+
 def with_todays_names(tensors):
     """The tensors of a file of any age under the names of today, without buffers that are no weights."""
     out = {}
@@ -159,10 +166,13 @@ def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False)
         raise ValueError(f"heads are {kinds}; expected one of {list(CLASSES)}")
     with new_folder(folder, overwrite) as temporary:
         name = CLASSES[kinds].format(type(encoder).__name__)
-        write_json(temporary / "config.json", config_to_huggingface(encoder, name, tokenizer))
+        config = config_to_huggingface(encoder, name, tokenizer)
+        write_json(temporary / "config.json", config)
         tensors = to_huggingface(encoder, heads)
+        if is_roberta(config):
+            tensors = with_positions_from(tensors, 1, config["pad_token_id"])
         for copy in tied_names(encoder, heads):  # which the files of transformers don't hold either
             del tensors[copy]
         write_safetensors(temporary / "model.safetensors", tensors)
         if tokenizer is not None:
-            write_tokenizer(temporary, tokenizer, encoder.max_length)
+            write_tokenizer(temporary, tokenizer, encoder.max_length, encoder.config.type_vocab_size > 1)

@@ -198,6 +198,18 @@ def to_huggingface(encoder, heads=()):
     return tensors | {copy: tensors[name] for copy, name in tied_names(encoder, heads).items()}
 
 
+def with_positions_from(tensors, pad_id, new_pad_id):
+    """The tensors of a RoBERTa whose table of positions begins after the row `pad_id`, with one after `new_pad_id`.
+
+    transformers counts positions from the id of padding. The rows up to it are no token's and become zeros.
+    """
+    name = next((name for name in tensors if name.endswith("embeddings.position_embeddings.weight")), None)
+    if pad_id == new_pad_id or name is None:
+        return tensors
+    rows = np.asarray(tensors[name])[pad_id + 1 :]
+    return {**tensors, name: np.concatenate([np.zeros((new_pad_id + 1, rows.shape[1]), rows.dtype), rows])}
+
+
 def weights_and_names(encoder, heads=(), prefix=False):
     """Returns (weight, its path, its names there) for each weight of an encoder, and of heads, that have a table."""
     architecture = type(encoder).__name__

@@ -7,9 +7,9 @@ from keras import ops
 
 from tfkor.files import new_folder, write_json
 from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
-from tfkor.interop.folders import with_todays_names
-from tfkor.interop.huggingface import PREFIXES, from_huggingface, to_huggingface
-from tfkor.interop.tensors import read_tensors, write_safetensors
+from tfkor.interop.folders import tensors_of
+from tfkor.interop.huggingface import PREFIXES, from_huggingface, to_huggingface, with_positions_from
+from tfkor.interop.tensors import write_safetensors
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
 
 CLASSES = {
@@ -49,7 +49,7 @@ def load_task(folder, *, dtype=None, nfc=False, lowercase=None, **options):
         task = tasks.TokenTagger(encoder, labels, suffix=suffix, **options)
     else:
         task = tasks.QuestionAnswerer(encoder, **options)
-    tensors = with_todays_names(read_tensors(folder))
+    tensors = tensors_of(folder, values)
     names = head_names(task)
     for weight, name in names:
         found = tensors.pop(name, None)
@@ -98,9 +98,12 @@ def save_task(folder, task, overwrite=False):
         tensors[name] = np.ascontiguousarray(ops.convert_to_numpy(weight).T)
     with new_folder(folder, overwrite) as temporary:
         name = CLASSES[kind].format(architecture)
-        write_json(temporary / "config.json", config_to_huggingface(encoder, name, task.tokenizer, **values))
+        config = config_to_huggingface(encoder, name, task.tokenizer, **values)
+        write_json(temporary / "config.json", config)
+        if architecture == "Roberta":
+            tensors = with_positions_from(tensors, 1, config["pad_token_id"])
         write_safetensors(temporary / "model.safetensors", tensors)
-        write_tokenizer(temporary, task.tokenizer, encoder.max_length)
+        write_tokenizer(temporary, task.tokenizer, encoder.max_length, encoder.config.type_vocab_size > 1)
 
 
 def task_of(values, architecture, folder):

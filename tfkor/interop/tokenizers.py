@@ -5,6 +5,7 @@ from pathlib import Path
 from tfkor.files import new_file, write_json
 from tfkor.interop.configs import read_config
 from tfkor.interop.fast_tokenizers import fast_tokenizer, special_tokens
+from tfkor.interop.tokenizer_json import added_tokens, read_unigram, read_wordpiece, with_added
 from tfkor.text import Tokenizer
 from tfkor.text.published import PublishedTokenizer
 from tfkor.text.vocabulary import read_vocab
@@ -37,16 +38,35 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
     for name in SENTENCEPIECE:
         if (folder / name).is_file():
             return read_sentencepiece(folder / name, config, nfc)
-    vocab = folder / "vocab.txt"
-    if vocab.is_file():
-        entries = read_vocab(vocab)
-    elif (folder / "tokenizer.json").is_file():
-        entries, config = read_fast(folder / "tokenizer.json", config)
+    fast = folder / "tokenizer.json"
+    if (folder / "vocab.txt").is_file():
+        entries = read_vocab(folder / "vocab.txt")
+    elif fast.is_file():
+        values = read_config(fast)
+        model = values["model"] if isinstance(values.get("model"), dict) else {}
+        kind = model.get("type", "WordPiece")
+        if kind == "Unigram":
+            return read_unigram(fast, values, config, nfc)
+        if kind != "WordPiece":
+            raise ValueError(
+                f"{fast}: a {kind} model; expected WordPiece or Unigram, or a sentencepiece model beside it"
+            )
+        entries, config = read_wordpiece(fast, values, config)
     else:
         expected = ", ".join(("vocab.txt", "tokenizer.json", *SENTENCEPIECE))
         raise FileNotFoundError(f"{folder}: no vocabulary; expected one of {expected}")
     lowercase = wordpiece_case(config, folder / CONFIG) if lowercase is None else lowercase
-    return Tokenizer.from_vocab(entries, lowercase=lowercase, nfc=nfc)
+    added = added_tokens(folder, config)
+    entries, symbols = with_added(entries, added, folder), [content for _, content in added]
+    tokenizer = Tokenizer.from_vocab(
+        entries, lowercase=lowercase, nfc=nfc or config.get("nfc", False), user_symbols=symbols
+    )
+    if changed := [symbol for symbol in symbols if tokenizer.normalizer(symbol) != symbol]:
+        raise ValueError(
+            f"{folder}: the added token {changed[0]!r} is {tokenizer.normalizer(changed[0])!r} after normalisation, so "
+            "that no text would have it; expected one that stays as it is"
+        )
+    return tokenizer
 
 
 def wordpiece_case(config, path):
@@ -62,24 +82,6 @@ def wordpiece_case(config, path):
     if config.get("tokenize_chinese_chars", True) is not True:
         raise ValueError(f"{path}: tokenize_chinese_chars is false; expected true, as in all published Korean models")
     return lowercase
-
-
-def read_fast(path, config):
-    """The entries of a tokenizer.json with a WordPiece model, and the config with what its normaliser says."""
-    values = read_config(path)
-    model, normalizer = values.get("model") or {}, values.get("normalizer") or {}
-    if model.get("type", "WordPiece") != "WordPiece" or not isinstance(model.get("vocab"), dict):
-        raise ValueError(f"{path}: a {model.get('type')} model; expected WordPiece, or a sentencepiece model beside it")
-    if normalizer.get("type") == "BertNormalizer":
-        config = {
-            "do_lower_case": normalizer.get("lowercase", True),
-            "strip_accents": normalizer.get("strip_accents"),
-            "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
-        }
-    ids = model["vocab"]
-    if sorted(ids.values()) != list(range(len(ids))):
-        raise ValueError(f"{path}: ids of the vocabulary are missing or double; expected 0 to {len(ids) - 1}")
-    return sorted(ids, key=ids.get), config
 
 
 def read_sentencepiece(path, config, nfc):
@@ -109,26 +111,34 @@ def read_sentencepiece(path, config, nfc):
         raise ValueError(f"{path}: {error}") from error
 
 
-def write_tokenizer(folder, tokenizer, max_length=512):
+def write_tokenizer(folder, tokenizer, max_length=512, segments=True):
     """Writes the files from which transformers makes a tokenizer with equal ids.
 
-    One that is not WordPiece has its own files too, in the folder OWN, from which `read_tokenizer` has it back. In
-    `tokenizers`, as in transformers, a model that normalises by itself (XLM-R's) reads decomposed Hangul otherwise.
+    One that these files don't hold whole has its own too, in the folder OWN, from which `read_tokenizer` has it back.
+    In `tokenizers`, as in transformers, a model that normalises by itself (XLM-R's) reads decomposed Hangul otherwise.
+
+    Args:
+      max_length: int, the positions of the encoder.
+      segments: whether the second text of a pair is of segment 1; an encoder with one segment has no row for it.
 
     Raises:
       ValueError: a tokenizer that transformers has no counterpart of: with morphemes, jamo, shortened repeats.
     """
     folder = Path(folder)
-    fast = fast_tokenizer(tokenizer)
+    fast = fast_tokenizer(tokenizer, segments)
+    whole = False
     if tokenizer.type == "wordpiece":
         with new_file(folder / "vocab.txt") as path:
             path.write_bytes(tokenizer.vocab_file)
-    else:
+        plain = Tokenizer.from_vocab(tokenizer.vocab, lowercase=tokenizer.normalizer.lowercase, nfc=False)
+        whole = plain.fingerprint == tokenizer.fingerprint
+    if not whole:
         (folder / OWN).mkdir()
         tokenizer.save(folder / OWN)
     with new_file(folder / "tokenizer.json") as path:
         path.write_text(fast.to_str(pretty=True), encoding="utf-8")
     special = special_tokens(tokenizer)
+    names = ["input_ids", "token_type_ids", "attention_mask"]
     write_json(
         folder / CONFIG,
         {
@@ -137,7 +147,7 @@ def write_tokenizer(folder, tokenizer, max_length=512):
             "strip_accents": False,
             "tokenize_chinese_chars": True,
             "model_max_length": max_length,
-            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            "model_input_names": names if segments else [name for name in names if name != "token_type_ids"],
             **special,
         },
     )
