@@ -6,8 +6,20 @@ import keras
 import numpy as np
 import pytest
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig, Tokenizer, zoo
-from tfkor.interop import load_pretrained, save_huggingface
+from tfkor import (
+    Albert,
+    AlbertConfig,
+    Bert,
+    BertConfig,
+    Electra,
+    ElectraConfig,
+    Roberta,
+    RobertaConfig,
+    TextClassifier,
+    Tokenizer,
+    zoo,
+)
+from tfkor.interop import load_pretrained, load_task, save_huggingface, save_task
 from tfkor.interop.folders import with_todays_names
 from tfkor.interop.huggingface import to_huggingface
 from tfkor.interop.tensors import read_tensors, write_safetensors
@@ -107,6 +119,9 @@ def edit(folder, change, **values):
         (lambda t: None, {"hidden_dropout_prob": 2}, "hidden_dropout_prob is 2; expected a number"),
         (lambda t: None, {"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         (lambda t: None, {"hidden_act": "silu"}, "hidden_act is 'silu'"),
+        (lambda t: None, {"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\]; expected a string"),
+        (lambda t: None, {"vocab_size": 10**12}, "vocab_size is 1000000000000, but wrong shape: bert"),
+        (lambda t: t.update({"cls.predictions.bias": t["cls.predictions.bias"].astype("i8")}), {}, "of the type int64"),
     ],
 )
 def test_a_folder_that_does_not_fit_is_named(change, values, words, tmp_path, tokenizer):
@@ -116,6 +131,37 @@ def test_a_folder_that_does_not_fit_is_named(change, values, words, tmp_path, to
     edit(folder, change, **values)
     with pytest.raises(ValueError, match=words):
         load_pretrained(folder)
+
+
+def test_a_config_that_is_no_config_is_named(tmp_path, tokenizer):
+    encoder, heads = make("bert mlm")
+    save_huggingface(tmp_path / "out", encoder, tokenizer, heads)
+    config = tmp_path / "out/config.json"
+    values = json.loads(config.read_text())
+    values["architectures"] = "BertForMaskedLM"
+    del values["model_type"]
+    config.write_text(json.dumps(values))
+    assert type(load_pretrained(tmp_path / "out").encoder) is Bert
+    config.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"config\.json: not JSON"):
+        load_pretrained(tmp_path / "out")
+
+
+def test_the_encoder_of_a_fine_tuned_model_is_read(tmp_path, tokenizer):
+    encoder, _ = make("bert")
+    save_task(tmp_path / "out", TextClassifier(encoder, labels=["a", "b"], tokenizer=tokenizer, max_length=8))
+    found = load_pretrained(tmp_path / "out")
+    assert_equal(encoder, found.encoder)
+    assert not found.heads
+    values = json.loads((tmp_path / "out/config.json").read_text())
+    for labels, words in (
+        ({"0": "a", "2": "b"}, r"id2label has \['0', '2'\]; expected an object with the keys"),
+        (["a", "b"], "id2label has list"),
+        ({"0": "a", "1": "a"}, r"the labels of id2label are \['a', 'a'\]; expected strings, each once"),
+    ):
+        (tmp_path / "out/config.json").write_text(json.dumps({**values, "id2label": labels}))
+        with pytest.raises(ValueError, match=words):
+            load_task(tmp_path / "out")
 
 
 def test_files_that_are_missing_are_named(tmp_path, tokenizer):

@@ -70,9 +70,18 @@ def test_tensors_of_several_files(tmp_path):
         read({**places, "c": "model-3.safetensors"})
     with pytest.raises(ValueError, match=r"c is not in model-1\.safetensors"):
         read({**places, "c": "model-1.safetensors"})
-    for name in ("../model-1.safetensors", "/etc/passwd", "sub/model-1.safetensors", "model-1.pkl", ""):
+    for name in (
+        "../model-1.safetensors",
+        "/etc/passwd",
+        "sub/model-1.safetensors",
+        "model-1.pkl",
+        "",
+        "a" * 400 + ".bin",
+    ):
         with pytest.raises(ValueError, match="it names the file"):
             read({**places, "c": name})
+    with pytest.raises(ValueError, match="its weight_map is empty"):
+        read({})
     for text in ("[]", "{", '{"weight_map": 3}', '{"weight_map": {"a": 3}}'):
         index.write_text(text)
         with pytest.raises(ValueError, match="expected JSON with a weight_map"):

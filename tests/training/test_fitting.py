@@ -115,6 +115,20 @@ def test_averaged_weights(precision):
         np.testing.assert_array_equal(kept, evaluated)
 
 
+@pytest.mark.parametrize("figures, best", [((np.nan, 0.5, 0.9, 0.7), 2), ((0.5, np.nan, 0.4), 0), ((np.nan,) * 3, 0)])
+def test_a_figure_that_is_no_number_is_the_worst(figures, best):
+    step, found, kept = linear_step(), iter(figures), []
+
+    def evaluate():
+        kept.append(step.model.get_weights())
+        return {"accuracy": next(found)}
+
+    history = fit_epochs(step, Batches(), len(figures), evaluate)
+    assert len(history) == len(figures)
+    for ours, theirs in zip(step.model.get_weights(), kept[best], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_ctrl_c_keeps_the_best_weights_so_far():
     step = linear_step()
     weights = []

@@ -112,6 +112,21 @@ def test_a_folder_holds_an_ordinary_model_and_the_small_weights_alone(trained, t
         load_lora(tmp_path / "model/lora.npz", again.encoder)
 
 
+def test_the_vectors_of_symbols_come_along(tmp_path):
+    tokenizer = Tokenizer.from_vocab(VOCAB)
+    known, larger_tokenizer = zoo.with_symbols(encoder(), tokenizer, ["<subj>", "<obj>"])
+    add_lora(known, rank=2)
+    save_lora(tmp_path / "a.npz", known, larger_tokenizer)
+    with pytest.raises(ValueError, match="10 word embeddings, this one has 8; expected as many: add the symbols"):
+        load_lora(tmp_path / "a.npz", encoder())
+    keras.utils.set_random_seed(9)
+    again, _ = zoo.with_symbols(encoder(seed=0), tokenizer, ["<subj>", "<obj>"])
+    again.word_embeddings.assign(again.word_embeddings + 1)
+    load_lora(tmp_path / "a.npz", again)
+    np.testing.assert_array_equal(again.word_embeddings[8:], known.word_embeddings[8:])
+    np.testing.assert_allclose(again.word_embeddings[:8], known.word_embeddings[:8] + 1)
+
+
 def test_exports_are_merged(trained, tmp_path):
     import tensorflow as tf
 

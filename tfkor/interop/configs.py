@@ -41,7 +41,7 @@ def read_config(path):
         raise FileNotFoundError(f"{path}: no such file; expected a folder of Hugging Face transformers")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: found a {type(values).__name__}; expected a JSON object")
@@ -67,6 +67,8 @@ def config_from_huggingface(values, source="config.json", **changes):
         value = values.get(field.name, DEFAULTS[kind].get(field.name, field.default))
         if field.type in (int, "int") and (type(value) is not int or value < 1):
             raise ValueError(f"{source}: {field.name} is {value!r}; expected a whole number of at least 1")
+        if field.type in (str, "str") and not isinstance(value, str):
+            raise ValueError(f"{source}: {field.name} is {value!r}; expected a string")
         if field.type in (float, "float") and (type(value) not in (int, float) or not 0 <= value < 1):
             raise ValueError(f"{source}: {field.name} is {value!r}; expected a number from 0 to less than 1")
         found[field.name] = value
@@ -94,15 +96,37 @@ def kind_of(values):
     if values.get("model_type"):
         return values["model_type"]
     names = {name.replace("-", ""): name for name in MODEL_TYPES}
-    for architecture in values.get("architectures") or []:
+    for architecture in names_of(values):
         for name, kind in sorted(names.items(), key=lambda item: -len(item[0])):
             if str(architecture).lower().startswith(name):
                 return kind
     return None
 
 
+def names_of(values):
+    """The classes of transformers that a config.json names, list of str."""
+    found = values.get("architectures") or []
+    return found if isinstance(found, list) else [found]
+
+
 def is_roberta(values):
     return MODEL_TYPES.get(kind_of(values)) == "Roberta"
+
+
+def labels_of(values, source="config.json"):
+    """The classes of a fine-tuned model, list of str in the order of their numbers; LABEL_0 and LABEL_1 by default.
+
+    Raises:
+      ValueError: an id2label that does not name 0 to n - 1, each otherwise.
+    """
+    found = values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(2)}
+    if not isinstance(found, dict) or set(found) != {str(i) for i in range(len(found))}:
+        told = sorted(found)[:5] if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f'{source}: id2label has {told}; expected an object with the keys "0", "1" and so on')
+    labels = [found[str(i)] for i in range(len(found))]
+    if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+        raise ValueError(f"{source}: the labels of id2label are {labels[:5]}; expected strings, each once")
+    return labels
 
 
 def config_to_huggingface(encoder, class_name=None, tokenizer=None, **values):

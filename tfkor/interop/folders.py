@@ -23,6 +23,7 @@ CLASSES = {
     ("MaskedLmHead", "PairHead"): "{}ForPreTraining",
     ("DiscriminatorHead",): "{}ForPreTraining",
 }
+TASK_HEADS = ("classifier.", "qa_outputs.")  # of a model that was fine-tuned
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 
 
@@ -66,6 +67,7 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
     else:
         values, tensors, place = read_google(folder, generator)
     encoder_class, config = config_from_huggingface(values, place, **changes)
+    check_embeddings(tensors, config, place)
     encoder = encoder_class(config, dtype=dtype)
     try:
         heads = assign(encoder, tensors)
@@ -121,6 +123,13 @@ def tensors_of(folder, values):
     return with_positions_from(tensors, padding_id(values), 1) if is_roberta(values) else tensors
 
 
+def check_embeddings(tensors, config, place):
+    """ValueError where the vocabularies differ, before an encoder is made of a size that no memory holds."""
+    for name, value in tensors.items():
+        if name.endswith("embeddings.word_embeddings.weight") and len(value) != config.vocab_size:
+            raise ValueError(f"{place}: vocab_size is {config.vocab_size}, but wrong shape: {name} is {value.shape}")
+
+
 def with_todays_names(tensors):
     """The tensors of a file of any age under the names of today, without buffers that are no weights."""
     out = {}
@@ -136,10 +145,13 @@ def with_todays_names(tensors):
 def assign(encoder, tensors):
     """Gives the tensors to the encoder and to the heads that they are of; returns these heads.
 
+    The head of a fine-tuned model is left away: `load_task` has it.
     A pooler that the tensors don't have keeps its first weights: models without a head on it were saved without.
     """
     architecture = type(encoder).__name__
     prefix = PREFIXES[architecture]
+    if any(name.startswith(prefix) for name in tensors):
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(TASK_HEADS)}
     if not any(name.startswith(prefix) for name in tensors):  # the encoder alone was saved
         from_huggingface(encoder, tensors, pooler=False)
         return []

@@ -163,6 +163,11 @@ def from_huggingface(encoder, tensors, heads=(), *, pooler=True, prefix=False):
         if name in tensors and np.shape(tensors[name]) != shape
     ]
     problems += [
+        f"no weights: {name} is of the type {np.asarray(tensors[name]).dtype}, expected floating point"
+        for name in expected
+        if name in tensors and np.asarray(tensors[name]).dtype.kind != "f"
+    ]
+    problems += [
         f"not tied: {copy} differs from {name}, and is the same weight here"
         for copy, name in tied.items()
         if copy in tensors and name in tensors and not np.array_equal(tensors[copy], tensors[name])

@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from tfkor.files import new_folder, write_json
-from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
-from tfkor.interop.folders import tensors_of
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, labels_of, names_of, read_config
+from tfkor.interop.folders import check_embeddings, fetch, tensors_of
 from tfkor.interop.huggingface import PREFIXES, from_huggingface, to_huggingface, with_positions_from
 from tfkor.interop.tensors import write_safetensors
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
@@ -19,11 +19,12 @@ CLASSES = {
 }
 
 
-def load_task(folder, *, dtype=None, nfc=False, lowercase=None, **options):
+def load_task(folder, *, dtype=None, nfc=False, lowercase=None, revision=None, **options):
     """Returns the TextClassifier, TokenTagger or QuestionAnswerer of a folder that `transformers` wrote.
 
     Args:
-      dtype, nfc, lowercase: as in `load_pretrained`.
+      folder: or a name on the Hugging Face hub.
+      dtype, nfc, lowercase, revision: as in `load_pretrained`.
       options: of the task, max_length for example.
 
     Raises:
@@ -31,14 +32,15 @@ def load_task(folder, *, dtype=None, nfc=False, lowercase=None, **options):
     """
     from tfkor import tasks
 
-    folder = Path(folder)
+    folder = Path(folder) if Path(folder).exists() else fetch(str(folder), revision)
     values = read_config(folder / "config.json")
     encoder_class, config = config_from_huggingface(values, folder / "config.json")
     kind = task_of(values, encoder_class.__name__, folder)
+    tensors = tensors_of(folder, values)
+    check_embeddings(tensors, config, folder / "config.json")
     encoder = encoder_class(config, dtype=dtype)
     tokenizer = read_tokenizer(folder, nfc, lowercase)
-    labels = values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(2)}
-    labels = [labels[str(i)] for i in range(len(labels))]
+    labels = labels_of(values, folder / "config.json")
     options = {"max_length": min(512, encoder.max_length), "tokenizer": tokenizer, **options}
     if kind == "TextClassifier":
         linear = len(labels) == 1 or values.get("problem_type") == "regression"
@@ -49,9 +51,7 @@ def load_task(folder, *, dtype=None, nfc=False, lowercase=None, **options):
         task = tasks.TokenTagger(encoder, labels, suffix=suffix, **options)
     else:
         task = tasks.QuestionAnswerer(encoder, **options)
-    tensors = tensors_of(folder, values)
-    names = head_names(task)
-    for weight, name in names:
+    for weight, name in head_names(task):
         found = tensors.pop(name, None)
         shape = tuple(weight.shape)[::-1]
         if found is None or found.shape != shape:
@@ -108,7 +108,7 @@ def save_task(folder, task, overwrite=False):
 
 def task_of(values, architecture, folder):
     """The name of the task's class, by the class of transformers in config.json."""
-    found = (values.get("architectures") or ["nothing"])[0]
+    found = (names_of(values) or ["nothing"])[0]
     for kind, name in CLASSES.items():
         if found in (name.format(architecture), name.format(f"XLM{architecture}")):
             return kind

@@ -49,8 +49,11 @@ def read_index(path):
         places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         files = sorted(set(places.values()))
         wrong = [name for name in files if Path(name).name != name or Path(name).suffix not in (".safetensors", ".bin")]
+        wrong += [name for name in files if len(name) > 255]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: {error!r}; expected JSON with a weight_map, tensor to file") from error
+    if not files:
+        raise ValueError(f"{path}: its weight_map is empty; expected tensor to file")
     if wrong:
         raise ValueError(f"{path}: it names the file {wrong[0]!r}; expected plain names of .safetensors or .bin files")
     tensors = {}

@@ -20,6 +20,7 @@ from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import prediction_batches, training_batches
 from tfkor.tasks.distillation import Distillation
 from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses
+from tfkor.tasks.task import check_vocabulary
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
 from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
 
@@ -76,11 +77,7 @@ class TextClassifier:
         positions = encoder.max_length
         if max_length > positions:
             raise ValueError(f"max_length is {max_length}; the encoder's position table holds {positions}")
-        if tokenizer is not None and tokenizer.vocab_size > encoder.config.vocab_size:
-            raise ValueError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens, the encoder's vocab_size is "
-                f"{encoder.config.vocab_size}; expected an encoder with as many or more"
-            )
+        check_vocabulary(encoder, tokenizer)
         self.encoder, self.tokenizer = encoder, tokenizer
         self.activation, self.monitor = activation, MONITORS[activation]
         self.dropout, self.pooling = dropout, pooling
@@ -356,7 +353,7 @@ class TextClassifier:
             settings["none_threshold"] = self.none_threshold
             write_json(temporary / "classifier.json", settings)
             if lora_layers(self.encoder):
-                save_lora(temporary / LORA, self.encoder)
+                save_lora(temporary / LORA, self.encoder, self.tokenizer)
 
     def merged(self):
         """This classifier, or, if its encoder has LoRA weights, a copy without them that computes the same."""

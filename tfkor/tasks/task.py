@@ -59,6 +59,7 @@ class Task:
 
     def set_model(self, model):
         """Takes the model, from the three inputs to what it predicts."""
+        check_vocabulary(self.encoder, self.tokenizer)
         self.model = model
         self.set_outputs(lambda batch: model([batch[name] for name in INPUT_NAMES]))
 
@@ -78,7 +79,7 @@ class Task:
             weights = [keras.ops.convert_to_numpy(variable) for variable in self.head_variables()]
             np.savez(temporary / WEIGHTS, *weights)
             if lora_layers(self.encoder):
-                save_lora(temporary / LORA, self.encoder)
+                save_lora(temporary / LORA, self.encoder, self.tokenizer)
             settings = {name: getattr(self, name) for name in self.settings}
             write_json(temporary / SETTINGS, {"task": type(self).__name__, "tfkor": tfkor.__version__, **settings})
 
@@ -117,6 +118,15 @@ class Task:
         for variable, value in zip(expected, found):
             variable.assign(value)
         return task
+
+
+def check_vocabulary(encoder, tokenizer):
+    """Raises ValueError where the tokenizer has ids that the encoder has no embedding of."""
+    if tokenizer is not None and tokenizer.vocab_size > encoder.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the encoder's vocab_size is "
+            f"{encoder.config.vocab_size}; expected an encoder with as many or more"
+        )
 
 
 # === Windows ===

@@ -58,7 +58,7 @@ def fit_epochs(
       step: a TrainStep.
       batches: tfkor.data.Batches; `batches.epoch(i)` gives the same batches for the same i.
       evaluate: `() -> dict of figures`, called after each epoch; without it the last weights count as the best.
-      monitor: the figure that says which epoch is best; the larger the better.
+      monitor: the figure that says which epoch is best; the larger the better, and NaN is the worst.
       patience: stop after so many epochs without a better one; None never stops early.
       on_best: called after each better epoch, to save what is there.
       log_dir: a folder for TensorBoard.
@@ -82,7 +82,7 @@ def fit_epochs(
                 figures |= evaluate() if evaluate else {}
                 history.append(figures)
                 log(epoch + 1, figures)
-                if best is None or not evaluate or figures[monitor] > history[best][monitor]:
+                if best is None or not evaluate or is_better(figures[monitor], history[best][monitor]):
                     best, best_weights = epoch, step.model.get_weights()
                     if on_best:
                         on_best()
@@ -93,6 +93,11 @@ def fit_epochs(
     if best_weights is not None:
         step.model.set_weights(best_weights)
     return history
+
+
+def is_better(figure, best):
+    """Whether a figure is larger; any is better than NaN, a correlation of equal predictions for example."""
+    return figure > best or (math.isnan(best) and not math.isnan(figure))
 
 
 def run_epoch(step, batches, epoch, epochs, views=1):

@@ -65,8 +65,10 @@ def base_of(encoder):
     return checksum
 
 
-def save_lora(path, encoder):
+def save_lora(path, encoder, tokenizer=None):
     """Writes the LoRA weights alone into a .npz, with rank, alpha and layers, and the pooler if it is trained.
+
+    With a `tokenizer`, the vectors of its user symbols too, which a checkpoint may not have (`zoo.with_symbols`).
 
     Raises:
       ValueError: an encoder without LoRA weights.
@@ -77,13 +79,16 @@ def save_lora(path, encoder):
     known = ("query", "key_value", "attention_output", "intermediate_dense", "output_dense")
     names = [name for name in known if layer_of(encoder.blocks[0], name).lora_enabled]
     about = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha, "layers": names}
-    about["base"] = base_of(encoder)
+    about |= {"base": base_of(encoder), "vocab_size": encoder.config.vocab_size}
     kernels = {
         f"{i:03d}/{part}": ops.convert_to_numpy(getattr(layer, f"lora_kernel_{part}"))
         for i, layer in enumerate(layers)
         for part in "ab"
     }
     kernels |= {f"pooler/{i}": ops.convert_to_numpy(v) for i, v in enumerate(trained_pooler(encoder))}
+    if tokenizer is not None and tokenizer.user_symbols:
+        ids = np.array([tokenizer.vocab.index(symbol) for symbol in tokenizer.user_symbols])
+        kernels |= {"symbols/ids": ids, "symbols/vectors": ops.convert_to_numpy(encoder.word_embeddings)[ids]}
     with new_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=np.array(json.dumps(about)), **kernels)
 
@@ -104,6 +109,12 @@ def load_lora(path, encoder):
     with np.load(path) as file:
         found = {name: file[name] for name in file.files}
     about = json.loads(str(found.pop("about")))
+    ids, vectors = found.pop("symbols/ids", None), found.pop("symbols/vectors", None)
+    if (size := about.get("vocab_size", encoder.config.vocab_size)) != encoder.config.vocab_size:
+        raise ValueError(
+            f"{path}: of an encoder with {size} word embeddings, this one has {encoder.config.vocab_size}; expected as "
+            "many: add the symbols of its tokenizer first (tfkor.zoo.with_symbols)"
+        )
     if not lora_layers(encoder):
         add_lora(encoder, about["rank"], about["alpha"], about["layers"])
     layers = lora_layers(encoder).values()
@@ -118,6 +129,10 @@ def load_lora(path, encoder):
         )
     for kernel, value in zip(kernels, found.values()):
         kernel.assign(value)
+    if ids is not None:
+        embeddings = np.array(ops.convert_to_numpy(encoder.word_embeddings))
+        embeddings[ids] = vectors
+        encoder.word_embeddings.assign(embeddings)
 
 
 def merge_lora(encoder):
