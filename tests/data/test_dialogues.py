@@ -66,13 +66,14 @@ def test_states_are_split_as_klue_does(text, expected):
 @pytest.mark.parametrize(
     "wrong, words",
     [
-        ("[{", "line 1: .*; expected a JSON list of dialogues"),
+        ("[{", "not JSON .*line 1.*; expected a JSON list of dialogues"),
         ({"data": []}, "expected a JSON list of dialogues"),
         ([], r"found \[\]; expected a JSON list"),
         ([dialogue(), "x"], "dialogue 2: found 'x'; expected an object with guid, domains and dialogue"),
         ([{"guid": "a"}], "dialogue 1: found .*; expected an object with guid"),
         ([dialogue(dialogue=[])], "dialogue 1: found"),
         ([dialogue(domains="식당")], "dialogue 1: found"),
+        ([dialogue(domains=[3])], "dialogue 1: found"),
         ([dialogue(), dialogue()], "the dialogue made-up-0 twice"),
         ([turn(2, role="user")], "dialogue made-up-0, turn 2: the role 'user'; expected 'sys': user and sys by turns"),
         ([turn(1, role="sys")], "turn 1: the role 'sys'; expected 'user'"),

@@ -48,14 +48,32 @@ def test_json_and_tsv_are_read(tmp_path):
     sts = {"sentence1": "가", "sentence2": "나", "labels": {"real-label": 2.5}}
     (tmp_path / "c.json").write_text(json.dumps([sts]), "utf-8")
     assert TASKS["klue-sts"].read(tmp_path / "c.json").labels == [2.5]
-    for text, words in (
-        (json.dumps([{**nli, "gold_label": "maybe"}]), "the label 'maybe'; expected one of entailment, contradiction"),
-        (json.dumps([{"premise": "가"}]), "expected a JSON list of objects with premise, gold_label, hypothesis"),
-        ("[", "expected a JSON list"),
-    ):
-        (tmp_path / "a.json").write_text(text, "utf-8")
-        with pytest.raises(DataError, match=words):
-            TASKS["klue-nli"].read(tmp_path / "a.json")
+
+
+NLI = {"premise": "가", "hypothesis": "나", "gold_label": "neutral"}
+STS = {"sentence1": "가", "sentence2": "나", "labels": {"real-label": 2.5}}
+
+
+@pytest.mark.parametrize(
+    "task, text, words",
+    [
+        ("klue-nli", "[", ": not JSON .*; expected a JSON list of objects with premise, gold_label, hypothesis"),
+        ("klue-nli", "[]", r": found \[\]; expected a JSON list"),
+        ("klue-nli", "[3]", ", row 1 is 3; expected an object"),
+        ("klue-nli", [NLI, {"premise": "가"}], ", row 2 has nothing as hypothesis; expected str"),
+        ("klue-nli", [{**NLI, "premise": None}], ", row 1 has None as premise; expected str"),
+        ("klue-nli", [{**NLI, "gold_label": 2.5}], ", row 1 has 2.5 as gold_label; expected str or int"),
+        ("klue-nli", [NLI, {**NLI, "gold_label": "maybe"}], ", line 2: the label 'maybe'; expected one of ent"),
+        ("klue-sts", [{**STS, "labels": 3}], ", row 1 has 3 as labels; expected dict"),
+        ("klue-sts", [{**STS, "labels": {"real-label": "높음"}}], ", row 1 has '높음' as real-label; expected float"),
+        ("klue-sts", [{**STS, "labels": {"real-label": float("nan")}}], ", row 1: the label nan is not a finite"),
+    ],
+)
+def test_what_is_wrong_in_json_is_named(tmp_path, task, text, words):
+    path = tmp_path / "a.json"
+    path.write_text(text if isinstance(text, str) else json.dumps(text), "utf-8")
+    with pytest.raises(DataError, match=rf"a\.json{words}"):
+        TASKS[task].read(path)
 
 
 def test_a_file_that_is_nowhere_is_told(tmp_path, monkeypatch):

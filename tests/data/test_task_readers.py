@@ -62,6 +62,7 @@ def test_klue_ner(tmp_path, name):
         ("이가\tB-PS\n", "line 3"),
         ("이\n", "line 3"),
         ("이\tO\tO\n", "line 3"),
+        ("## 나\n이\tO\n## 다\n이\n", "line 6"),
     ],
 )
 def test_a_wrong_line_of_klue_ner_is_named(tmp_path, wrong, words):
@@ -88,8 +89,8 @@ def test_columns(tmp_path):
     assert words.texts == ["이순신 장군", "끝"] and words.units[0] == [(0, 3), (4, 6)]
     characters = read_tagged(write(tmp_path, "이\tB\n \tO\n가\tO\n"))
     assert characters.texts == ["이 가"] and characters.tags == [["B", "O"]]
-    for wrong in ("이순신\n", "이순신\tB\tB\n", "이순신\t\n"):
-        with pytest.raises(DataError, match=r"line 1: .*expected a word or a character, a tab and a tag"):
+    for number, wrong in ((1, "이순신\n"), (1, "이순신\tB\tB\n"), (1, "이순신\t\n"), (3, "이\tB\n## 가\n이\n")):
+        with pytest.raises(DataError, match=rf"line {number}: .*expected a word or a character, a tab and a tag"):
             read_tagged(write(tmp_path, wrong))
 
 
@@ -120,21 +121,66 @@ def test_a_wrong_question_is_named(tmp_path):
     good = {"id": "a", "question": "수도는?", "answers": [{"text": "서울", "answer_start": 0}]}
     for qas, words in (
         ([good, good], "the question a twice"),
-        ([{**good, "answers": [{"text": "부산", "answer_start": 0}]}], "question a: the answer '부산' at 0; the"),
-        ([{**good, "answers": [{"text": "서울", "answer_start": 3}]}], "the answer '서울' at 3"),
-        ([{**good, "answers": [{"text": "서울"}]}], "expected text and answer_start"),
+        ([{**good, "answers": [{"text": "부산", "answer_start": 0}]}], "question a, answer 1 is '부산' at 0; the"),
+        ([{**good, "answers": [{"text": "서울", "answer_start": 3}]}], "answer 1 is '서울' at 3"),
+        ([{**good, "answers": [{"text": ".", "answer_start": -1}]}], r"answer 1 is '\.' at -1; the context has ''"),
         ([{**good, "answers": []}], "question a: no answer; expected one, or is_impossible"),
     ):
         with pytest.raises(DataError, match=words):
             read_questions(write(tmp_path, questions(*qas), "q.json"))
     moved = questions({**good, "answers": [{"text": "서울", "answer_start": 15}]})
     assert read_questions(write(tmp_path, moved, "q.json"), check=False).answers == [[("서울", 16)]]
-    with pytest.raises(DataError, match="the answer '부산'"):
+    with pytest.raises(DataError, match="question a, answer 1 is '부산'"):
         text = questions({**good, "answers": [{"text": "부산", "answer_start": 0}]})
         read_questions(write(tmp_path, text, "q.json"), check=False)
-    for text in ("[]", "{", '{"data": [{}]}', '{"data": 3}'):
-        with pytest.raises(DataError, match="expected JSON with data, paragraphs, context and qas"):
+    for text in ("[]", "{", "{}", "[" * 100_000):
+        with pytest.raises(DataError, match=r"q\.json: .*; expected JSON with data, paragraphs, context and qas"):
             read_questions(write(tmp_path, text, "q.json"))
+
+
+GOOD = {"id": "a", "question": "수도는?", "answers": [{"text": "서울", "answer_start": 0}]}
+WHERE = "article 1, paragraph 1"
+
+
+def without(key):
+    return [{name: value for name, value in GOOD.items() if name != key}]
+
+
+@pytest.mark.parametrize(
+    "found, words",
+    [
+        ({"data": 3}, " has 3 as data; expected list"),
+        ({"data": []}, ": no question; expected one or more"),
+        ({"data": ["x"]}, ", article 1 is 'x'; expected an object"),
+        ({"data": [{}]}, ", article 1 has nothing as paragraphs; expected list"),
+        ([GOOD, 5], f", {WHERE}, question 2 is 5; expected an object"),
+        ("x", f", {WHERE} has 'x' as qas; expected list"),
+        (without("id"), f", {WHERE}, question 1 has nothing as id; expected str or int"),
+        (without("question"), ", question a has nothing as question; expected str"),
+        ([{**GOOD, "question": None}], ", question a has None as question; expected str"),
+        ([{**GOOD, "is_impossible": "no"}], ", question a has 'no' as is_impossible; expected bool"),
+        (without("answers"), ", question a has nothing as answers; expected list"),
+        ([{**GOOD, "answers": None}], ", question a has None as answers; expected list"),
+        ([{**GOOD, "answers": ["서울"]}], ", question a, answer 1 is '서울'; expected an object"),
+        ([{**GOOD, "answers": [{"text": 3, "answer_start": 0}]}], ", question a, answer 1 has 3 as text; expected str"),
+        ([{**GOOD, "answers": [{"text": "서울"}]}], ", question a, answer 1 has nothing as answer_start; expected int"),
+        ([{**GOOD, "answers": [{"text": "서울", "answer_start": "0"}]}], " has '0' as answer_start; expected int"),
+    ],
+)
+def test_a_wrong_type_in_a_file_of_questions_is_named(tmp_path, found, words):
+    text = json.dumps(found) if isinstance(found, dict) else questions(*found)
+    if found == "x":
+        text = json.dumps({"data": [{"paragraphs": [{"context": "서울", "qas": "x"}]}]})
+    path = write(tmp_path, text, "q.json")
+    for check in (True, False):
+        with pytest.raises(DataError) as caught:
+            read_questions(path, check)
+        assert str(caught.value).startswith(str(path)) and words in str(caught.value)
+
+
+def test_a_context_that_is_no_text_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"q\.json, article 1, paragraph 1 has 5 as context; expected str"):
+        read_questions(write(tmp_path, questions(GOOD, context=5), "q.json"))
 
 
 def test_klue_dp(tmp_path):
@@ -154,6 +200,8 @@ def test_klue_dp(tmp_path):
         ("\t2\tNP_SBJ", "\tx\tNP_SBJ", "line 3: the word 1 with the head 'x'"),
         ("2\t간다", "3\t간다", "line 4: the word 3"),
         ("나 는\t", "나 는 ", "line 3: 5 columns; expected 6"),
+        ("\t2\tNP_SBJ", "\t²\tNP_SBJ", "line 3: the word 1 with the head '²'; expected numbers"),
+        ("2\t간다", "x\t간다", "line 4: the word x with the head '0'; expected numbers"),
     ],
 )
 def test_a_wrong_line_of_klue_dp_is_named(tmp_path, old, new, words):

@@ -165,6 +165,25 @@ def test_a_roberta_of_tfkor_counts_its_positions_there_too(tmp_path):
         load_task(tmp_path / "out")
 
 
+def test_a_relation_model_goes_there_with_its_markers(tmp_path):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from tfkor.tasks import RelationExtractor
+
+    make("BertModel", "Bert", tmp_path / "there")
+    found = load_pretrained(tmp_path / "there")
+    task = RelationExtractor(found.encoder, tokenizer=found.tokenizer, max_length=24)
+    save_task(tmp_path / "out", task)
+    text = "<subj:PER>나는</subj:PER> <obj:ORG>학교에</obj:ORG>."
+    inputs = task.tokenizer([text])
+    assert len({*task.tokenizer.ids([text]).values}) == 9
+    expected = ops.convert_to_numpy(task.classifier.model(list(inputs.values())))
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "out")(text, return_tensors="pt")
+    assert theirs["input_ids"].tolist() == inputs["input_word_ids"].tolist()
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    np.testing.assert_allclose(model(**theirs).logits.detach().numpy(), expected, atol=1e-4)
+
+
 def test_a_regression_and_several_labels_go_there_and_back(tmp_path):
     for options, activation in (
         (dict(num_labels=1), "linear"),

@@ -7,6 +7,8 @@ import pytest
 from absl import flags
 
 KINDS = ("string", "integer", "float", "bool", "enum", "list")
+DEFINERS = [f"DEFINE_{kind}" for kind in KINDS]
+DEFINERS += ["register_validator", "register_multi_flags_validator", "mark_flags_as_mutual_exclusive"]
 
 
 @contextlib.contextmanager
@@ -14,9 +16,9 @@ def own_flags():
     """Yields FlagValues that take what is defined inside."""
     own = flags.FlagValues()
     with pytest.MonkeyPatch.context() as patch:
-        for kind in KINDS:
-            define = getattr(flags, f"DEFINE_{kind}")
-            patch.setattr(flags, f"DEFINE_{kind}", lambda *a, d=define, **k: d(*a, **k | {"flag_values": own}))
+        for name in DEFINERS:
+            define = getattr(flags, name)
+            patch.setattr(flags, name, lambda *a, d=define, **k: d(*a, **k | {"flag_values": own}))
         yield own
 
 

@@ -6,7 +6,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from absl import app
+from absl import app, flags
 from own_flags import own_flags
 
 from tfkor.scripts import _leaderboard_tasks, leaderboard
@@ -94,6 +94,19 @@ def test_what_is_done_is_not_done_again_unless_asked_otherwise(board):
         board(tasks="klue-ner", epochs=7)
     with pytest.raises(app.UsageError, match="--tasks has nothing; expected some of nsmc, paws"):
         board(tasks="nothing")
+
+
+@pytest.mark.parametrize("seeds", ["", "-1", "0,x", "0,0"])
+def test_seeds_that_no_training_takes_are_refused_first(board, tmp_path, seeds):
+    with pytest.raises(app.UsageError, match=f"--seeds={seeds}; expected"):
+        board(seeds=seeds, tasks="korsts")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "max_train_rows"])
+def test_a_flag_out_of_range_is_named(board, name):
+    with pytest.raises(flags.IllegalFlagValueError, match=f"--{name}=0"):
+        board(**{name: 0})
 
 
 @pytest.mark.parametrize("task", TASKS)

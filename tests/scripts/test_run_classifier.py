@@ -88,6 +88,23 @@ def test_evaluate_and_predict(model, files, tmp_path):
     assert isinstance(first["none_of_these"], bool)
 
 
+def test_the_part_of_a_data_set_that_is_named_is_scored(tmp_path, monkeypatch):
+    from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
+
+    folder = tmp_path / "korean-hate-speech"
+    folder.mkdir()
+    (folder / "dev.tsv").write_text("comments\thate\n가\tnone\n나\thate\n", "utf-8")
+    monkeypatch.setenv("TFKOR_DATA", str(tmp_path))
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "가", "나"]
+    encoder = Bert(BertConfig.of("tiny", vocab_size=len(vocab)))
+    labels = ["none", "offensive", "hate"]
+    TextClassifier(encoder, labels=labels, tokenizer=Tokenizer.from_vocab(vocab)).save(tmp_path / "model")
+    common = dict(mode="evaluate", model_dir=str(tmp_path / "model"), dataset="hate-speech")
+    assert run(**common, test_split="dev")["examples"] == 2
+    with pytest.raises(app.UsageError, match="--test_split=test; --dataset=hate-speech has train, dev"):
+        run(**common)
+
+
 def test_what_is_missing_is_named(files, tmp_path):
     with pytest.raises(app.UsageError, match="needs --train_file or --dataset"):
         run(mode="train", model_dir=str(tmp_path / "new"))

@@ -1,6 +1,7 @@
 """--seeds and --folds: a folder for each run, mean and deviation, what is done is not done again."""
 
 import json
+import math
 
 import pytest
 from absl import app, flags
@@ -84,6 +85,13 @@ def test_each_fold_is_scored_on_what_it_left_out(program, tmp_path):
     assert [call[0] for call in calls][2:4] == ["seed-0-fold-2", "seed-1-fold-0"]
 
 
+def test_a_figure_that_is_no_number_is_the_worst(program, monkeypatch):
+    monkeypatch.setitem(DEV, 0, math.nan)
+    results, _ = program(seeds="0,1")
+    assert results["best"] == "seed-1"
+    assert math.isnan(results["dev"]["f1"]["mean"]) and math.isnan(results["dev"]["f1"]["std"])
+
+
 def test_a_stopped_program_goes_on(program, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         program(seeds="1,13")
@@ -129,7 +137,7 @@ def test_what_does_not_fit_is_named(program, tmp_path):
     program(seeds="0")
     with pytest.raises(app.UsageError, match=r"seed-0 was trained with --epochs=3, now it is 5"):
         program(seeds="0,1", epochs=5)
-    for seeds, words in (("0,x", "expected whole numbers"), ("1,1", "expected each seed once")):
+    for seeds, words in (("0,x", "expected whole"), ("-1", "--seeds=-1; expected"), ("1,1", "each seed once")):
         with pytest.raises(app.UsageError, match=words):
             program(seeds=seeds)
     (tmp_path / "model/seed-0").rename(tmp_path / "seed-0")

@@ -122,6 +122,17 @@ def test_it_learns_and_reports_and_is_saved(tmp_path, unanswerable):
     assert again.unanswerable == unanswerable and again.stride == 4
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_of_train_and_dev_with_an_unanswerable_question_is_enough(first):
+    answered = data(("어디?", "서울은 도시다.", "서울"), ("누구?", "이순신.", "이순신"))
+    mixed = data(("어디?", "서울은 도시다.", "서울"), ("누구?", "부산.", None))
+    train, dev = (answered, mixed) if first else (mixed, answered)
+    answerer = make()
+    history = answerer.fit(train, dev, epochs=2)
+    assert answerer.unanswerable and answerer.monitor == "rouge_w" and all("rouge_w" in row for row in history)
+    assert set(answerer.evaluate(answered)) == {"exact_match", "rouge_w", "examples"}
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="max_length is 65; the encoder's position table holds 64"):
         make(max_length=65)

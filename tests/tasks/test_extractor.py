@@ -86,6 +86,14 @@ def test_it_is_saved_and_loaded(trained, tmp_path):
     assert again.tokenizer.fingerprint == extractor.tokenizer.fingerprint
 
 
+def test_labels_are_smoothed():
+    losses = {}
+    for share in (0.0, 0.5):
+        extractor = make(dropout=0.0)
+        losses[share] = extractor.fit(families(4, 0), epochs=6, learning_rate=2e-3, label_smoothing=share)[-1]["loss"]
+    assert losses[0.5] > losses[0.0]
+
+
 def test_examples_without_a_known_relation_are_named():
     wrong = RelationData([example("홍길동", "이순신", "친구", "홍길동 이순신")], "re.json", [1])
     with pytest.raises(DataError, match=r"re\.json, line 1: the label '친구' is not"):

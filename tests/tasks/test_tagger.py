@@ -80,6 +80,9 @@ def test_the_loss_is_the_mean_over_pieces_with_a_tag():
     places = np.argwhere(batch["tags"] > 0)
     expected = -np.mean([log[i, j, batch["tags"][i, j] - 1] for i, j in places])
     assert len(places) == 3 and float(tagger.loss(batch)[0]) == pytest.approx(expected, abs=1e-5)
+    tagger.label_smoothing = 0.1
+    spread = -np.mean([log[i, j] for i, j in places])
+    assert float(tagger.loss(batch)[0]) == pytest.approx(0.9 * expected + 0.1 * spread, abs=1e-5)
 
 
 def test_windows_cover_a_text_and_each_piece_is_seen_with_most_context():

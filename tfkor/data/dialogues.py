@@ -1,11 +1,10 @@
 """Dialogues with their states: KLUE-DST, the Wizard of Seoul."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfkor.data.tables import read_text
+from tfkor.data.json_files import read_json
 from tfkor.data.text_data import DataError, shorten
 
 ROLES = ("user", "sys")
@@ -78,7 +77,7 @@ def read_klue_wos(path, ontology=None):
     for number, found in enumerate(read_json(path, list, "a JSON list of dialogues"), 1):
         fields = found if isinstance(found, dict) else {}
         name, turns, domains = (fields.get(field) for field in ("guid", "dialogue", "domains"))
-        if not (isinstance(name, str) and isinstance(turns, list) and turns and isinstance(domains or [], list)):
+        if not (isinstance(name, str) and isinstance(turns, list) and turns and are_strings(domains or [])):
             raise DataError(
                 f"{path}, dialogue {number}: found {shorten(found)}; expected an object with guid, domains and dialogue"
             )
@@ -109,7 +108,7 @@ def checked_turn(where, turn, role, ontology):
     if role == "sys":
         return turn["text"], None
     state = turn.get("state")
-    if not isinstance(state, list) or not all(isinstance(value, str) for value in state):
+    if not are_strings(state):
         raise DataError(f"{where}: the state is {shorten(state)}; expected a list of domain-slot-value")
     for value in state:
         try:
@@ -119,6 +118,10 @@ def checked_turn(where, turn, role, ontology):
         if ontology is not None and slot not in ontology:
             raise DataError(f"{where}: the slot {slot!r}; expected one of the {len(ontology)} of the ontology")
     return turn["text"], state
+
+
+def are_strings(found):
+    return isinstance(found, list) and all(isinstance(value, str) for value in found)
 
 
 def read_ontology(path):
@@ -131,17 +134,6 @@ def read_ontology(path):
     for slot, values in ontology.items():
         if slot.count("-") != 1 or not all(slot.split("-")):
             raise DataError(f"{path}: the slot {slot!r}; expected domain-slot")
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        if not are_strings(values):
             raise DataError(f"{path}, slot {slot}: found {shorten(values)}; expected a list of values")
     return ontology
-
-
-def read_json(path, kind, expected):
-    """What a JSON file holds, a `kind` that isn't empty."""
-    try:
-        found = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: {error.msg}; expected {expected}") from error
-    if not isinstance(found, kind) or not found:
-        raise DataError(f"{path}: found {shorten(found)}; expected {expected}")
-    return found

@@ -1,11 +1,10 @@
 """Questions on texts: KorQuAD 1.0 and KLUE-MRC, in the format of SQuAD (Rajpurkar et al. 2016, 2018)."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfkor.data.tables import read_text
+from tfkor.data.json_files import objects, read_json, value_of
 from tfkor.data.text_data import DataError
 
 
@@ -36,6 +35,11 @@ class QuestionData:
         columns = (self.ids, self.questions, self.contexts, self.answers)
         return QuestionData(*([column[i] for i in rows] for column in columns), self.source)
 
+    @property
+    def has_unanswerable(self):
+        """Whether a context holds no answer to a question."""
+        return any(not answers for answers in self.answers)
+
     def truth(self):
         """{id: list of true answers}"""
         return {i: [answer for answer, _ in answers] for i, answers in zip(self.ids, self.answers)}
@@ -45,53 +49,58 @@ def read_questions(path, check=True):
     """KorQuAD_v1.0_*.json or klue-mrc-v1.1_*.json, also gzipped: QuestionData.
 
     Args:
-      check: whether each answer must stand where the file says; False moves it to where it does, and leaves a question
-        out of training whose answer is nowhere.
+      check: whether each answer must stand where the file says; False moves it to the nearest place where it does.
 
     Raises:
       DataError: not JSON of that format, a question twice, an answer that is not in its context at its place; the
         message names the file and the question.
     """
-    try:
-        articles = json.loads(read_text(path))["data"]
-        rows = [
-            (question, paragraph["context"]) for article in articles for paragraph in article["paragraphs"]
-            for question in paragraph["qas"]
-        ]  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: {error!r}; expected JSON with data, paragraphs, context and qas, as SQuAD") from error
-    data = QuestionData([], [], [], [], str(path))
-    seen = set()
-    for question, context in rows:
-        name = str(question.get("id", question.get("guid")))
+    data, seen = QuestionData([], [], [], [], str(path)), set()
+    for place, context, question in questions_of(path):
+        key = next((key for key in ("id", "guid") if key in question), "id")
+        name = str(value_of(question, key, (str, int), place))
         if name in seen:
             raise DataError(f"{path}: the question {name} twice; expected each id once")
         seen.add(name)
+        place = f"{path}, question {name}"
         data.ids.append(name)
-        data.questions.append(question["question"])
+        data.questions.append(value_of(question, "question", str, place))
         data.contexts.append(context)
-        impossible = question.get("is_impossible", False)
-        answers = [] if impossible else question.get("answers", [])
-        data.answers.append([placed(path, name, answer, context, check) for answer in answers])
-        if not impossible and not answers:
-            raise DataError(f"{path}, question {name}: no answer; expected one, or is_impossible")
+        data.answers.append(answers_of(question, place, context, check))
+    if not len(data):
+        raise DataError(f"{path}: no question; expected one or more")
     return data
 
 
-def placed(path, name, answer, context, check):
+def questions_of(path):
+    """Yields (its place, its context, the object) of each question of a file."""
+    file = read_json(path, dict, "JSON with data, paragraphs, context and qas, as SQuAD")
+    for article_place, article in objects(file, "data", path, "article"):
+        for place, paragraph in objects(article, "paragraphs", article_place, "paragraph"):
+            context = value_of(paragraph, "context", str, place)
+            for here, question in objects(paragraph, "qas", place, "question"):
+                yield here, context, question
+
+
+def answers_of(question, place, context, check):
+    """[(text, where it begins in the context), ...] of an object; empty if it says that there is no answer."""
+    if "is_impossible" in question and value_of(question, "is_impossible", bool, place):
+        return []
+    answers = [placed(*each, context, check) for each in objects(question, "answers", place, "answer")]
+    if not answers:
+        raise DataError(f"{place}: no answer; expected one, or is_impossible")
+    return answers
+
+
+def placed(place, answer, context, check):
     """(text, where it begins in the context)"""
-    try:
-        text, start = answer["text"], answer["answer_start"]
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}, question {name}: the answer {answer!r}; expected text and answer_start") from error
-    if type(start) is int and context[start : start + len(text)] == text and text:
+    text, start = value_of(answer, "text", str, place), value_of(answer, "answer_start", int, place)
+    there = context[start : start + len(text)] if start >= 0 else ""
+    if text and there == text:
         return text, start
     if check or text not in context or not text:
-        there = context[start : start + len(text)] if type(start) is int else None
-        raise DataError(f"{path}, question {name}: the answer {text!r} at {start!r}; the context has {there!r} there")
-    return text, min(find_all(context, text), key=lambda place: abs(place - start))
+        raise DataError(f"{place} is {text!r} at {start}; the context has {there!r} there")
+    return text, min(find_all(context, text), key=lambda at: abs(at - start))
 
 
 def find_all(context, text):

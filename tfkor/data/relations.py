@@ -1,11 +1,10 @@
 """Relations of two entities in a text: KLUE-RE, with the entities marked."""
 
-import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tfkor.data.tables import read_text
-from tfkor.data.text_data import DataError, TextData, shorten
+from tfkor.data.json_files import read_json, value_of
+from tfkor.data.text_data import DataError, TextData
 
 # In the order of KLUE's relation_list.json
 RELATIONS = """
@@ -111,16 +110,8 @@ def read_klue_re(path, labelled=True):
       DataError: not JSON of that format, an entity that is not its word, an unknown type or relation; the message
         names file and row, from 1.
     """
-    try:
-        rows = json.loads(read_text(path))
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not JSON ({error}); expected a list of sentences with two entities") from error
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: found a JSON {type(rows).__name__}; expected a list of sentences with two entities")
     examples = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(read_json(path, list, "a JSON list of sentences with two entities"), 1):
         try:
             examples.append(relation_example(row, labelled))
         except ValueError as error:
@@ -131,30 +122,21 @@ def read_klue_re(path, labelled=True):
 
 def relation_example(row, labelled):
     """An object of the file -> RelationExample; ValueError says what is wrong in it."""
-    sentence = found(row, "sentence", str)
-    relation = found(row, "label", str) if labelled else None
+    sentence = value_of(row, "sentence", str, "the row")
+    relation = value_of(row, "label", str, "the row") if labelled else None
     if labelled and relation not in KLUE_RE_RELATIONS:
         raise ValueError(f"the relation {relation!r}; expected one of KLUE-RE's 30")
     spans, types = [], []
     for role in ("subject_entity", "object_entity"):
-        entity = found(row, role, dict)
-        begin, end = found(entity, "start_idx", int, role), found(entity, "end_idx", int, role) + 1
-        word, there = found(entity, "word", str, role), sentence[max(begin, 0) : end]
+        entity = value_of(row, role, dict, "the row")
+        begin, end = value_of(entity, "start_idx", int, role), value_of(entity, "end_idx", int, role) + 1
+        word, there = value_of(entity, "word", str, role), sentence[max(begin, 0) : end]
         if word != there:
             raise ValueError(f"{role} is {word!r}, but the sentence has {there!r} from {begin} to {end - 1}")
-        kind = found(entity, "type", str, role)
+        kind = value_of(entity, "type", str, role)
         if kind not in KLUE_RE_TYPES:
             raise ValueError(f"{role} has the type {kind!r}; expected one of {', '.join(KLUE_RE_TYPES)}")
         spans.append((begin, end))
         types.append(kind)
     mark_entities(sentence, *spans)  # refuses entities that overlap
     return RelationExample(str(row.get("guid", "")), sentence, *spans, tuple(types), relation)
-
-
-def found(row, key, kind, of="the row"):
-    if not isinstance(row, dict):
-        raise ValueError(f"{of} is {shorten(row)}; expected an object")
-    if type(row.get(key)) is not kind:
-        has = shorten(row[key]) if key in row else "nothing"
-        raise ValueError(f"{of} has {has} as {key}; expected {kind.__name__}")
-    return row[key]

@@ -1,10 +1,10 @@
 """Public Korean tasks of one sentence or a pair, in their official formats: TextData of each."""
 
-import json
 from dataclasses import dataclass, field
 
-from tfkor.data.tables import read_table, read_text
-from tfkor.data.text_data import DataError, TextData
+from tfkor.data.json_files import read_json, value_of
+from tfkor.data.tables import read_table
+from tfkor.data.text_data import DataError, TextData, parse_label
 
 YNAT_TOPICS = ("정치", "경제", "사회", "생활문화", "세계", "IT과학", "스포츠")
 
@@ -57,21 +57,29 @@ class SentenceTask:
 
     def read_json(self, path):
         names = [self.text, self.label] + ([self.pair] if self.pair else [])
-        try:
-            rows = [[at(example, name) for name in names] for example in json.loads(read_text(path))]
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path}: {error!r}; expected a JSON list of objects with {', '.join(names)}") from error
+        examples = read_json(path, list, f"a JSON list of objects with {', '.join(names)}")
+        rows = [self.of_example(example, f"{path}, row {number}") for number, example in enumerate(examples, 1)]
         texts, labels, *pairs = map(list, zip(*rows))
-        return TextData(texts, pairs[0] if pairs else None, labels, str(path))
+        return TextData(texts, pairs[0] if pairs else None, labels, str(path), list(range(1, len(rows) + 1)))
+
+    def of_example(self, example, place):
+        """An object of the file -> text, label and, where there is one, the second text."""
+        kinds = (str, int) if self.labels else (float, int)
+        texts = [at(example, name, str, place) for name in (self.text, self.pair) if name]
+        label = at(example, self.label, kinds, place)
+        try:
+            label = parse_label(label, self.label_type)
+        except ValueError as error:  # an empty name, or NaN
+            raise DataError(f"{place}: {error}") from None
+        return [texts[0], label, *texts[1:]]
 
 
-def at(example, name):
-    """The value of the key "a.b" of a dict."""
-    for part in name.split("."):
-        example = example[part]
-    return example
+def at(example, name, kinds, place):
+    """The value of the key "a.b" of an object: as `value_of`, of an object inside it."""
+    *outer, last = name.split(".")
+    for part in outer:
+        example = value_of(example, part, dict, place)
+    return value_of(example, last, kinds, place)
 
 
 def tsv(folder, **splits):

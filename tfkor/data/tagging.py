@@ -82,31 +82,31 @@ def read_klue_ner(path):
       DataError: a line that is not one character and one of the 13 tags; the message names file and line.
     """
     texts, tags, lines = [], [], []
-    for start, rows in sentences(path, comment="##"):
+    for numbers, rows in sentences(path, comment="##"):
         characters = [row[0] for row in rows]
-        for number, row in enumerate(rows, start):
+        for number, row in zip(numbers, rows):
             if len(row) != 2 or len(row[0]) != 1 or row[1] not in KLUE_NER_LABELS:
                 told = "\t".join(row)
                 raise DataError(f"{path}, line {number}: {told!r}; expected a character, a tab and a tag of KLUE-NER")
         texts.append("".join(characters))
         tags.append([row[1] for row in rows if row[0] != " "])
-        lines.append(start)
+        lines.append(numbers[0])
     return TaggedData(texts, [characters_of(text) for text in texts], tags, str(path), lines)
 
 
 def sentences(path, comment):
-    """Yields (number of the first line, rows of columns) of each sentence of a file of columns."""
-    start, rows = 1, []
+    """Yields (numbers of its lines, their columns) of each sentence of a file of columns."""
+    numbers, rows = [], []
     for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
         line = line.removesuffix("\r")
         if line.startswith(comment):
             continue
         if line.strip("\t"):
-            start = start if rows else number
+            numbers.append(number)
             rows.append(line.split("\t"))
         elif rows:
-            yield start, rows
-            rows = []
+            yield numbers, rows
+            numbers, rows = [], []
 
 
 def read_naver_ner(path):
@@ -144,8 +144,8 @@ def read_tagged(path):
       DataError: a line without two columns, or without a tag.
     """
     texts, units, tags, lines = [], [], [], []
-    for start, rows in sentences(path, comment="## "):
-        for number, row in enumerate(rows, start):
+    for numbers, rows in sentences(path, comment="## "):
+        for number, row in zip(numbers, rows):
             if len(row) != 2 or not row[1].strip():
                 told = "\t".join(row)
                 raise DataError(f"{path}, line {number}: {told!r}; expected a word or a character, a tab and a tag")
@@ -154,5 +154,5 @@ def read_tagged(path):
         texts.append(text)
         units.append(characters_of(text) if by_characters else words_of(text))
         tags.append([row[1].strip() for row in rows if row[0].strip() or not by_characters])
-        lines.append(start)
+        lines.append(numbers[0])
     return TaggedData(texts, units, tags, str(path), lines)

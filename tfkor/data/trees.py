@@ -1,5 +1,6 @@
 """Dependency trees: KLUE-DP and the CoNLL-U files of Universal Dependencies."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,14 +89,14 @@ def read_columns(path, count, tag, head, relation, known):
         row = line.split("\t")
         if len(row) != count:
             raise DataError(f"{path}, line {number}: {len(row)} columns; expected {count}, between tabs")
-        if not row[0].isdigit():  # 1-2 or 1.1
+        if re.fullmatch(r"\d+[-.]\d+", row[0]):
             continue
         start = start if sentence else number
         found = {"word": row[1], "tag": tag(row), "head": row[head], "relation": row[relation], "line": number}
         for name, values in known.items():
             if found[name] not in values:
                 raise DataError(f"{path}, line {number}: the {name} {found[name]!r}; expected one of KLUE-DP's")
-        if row[0] != str(len(sentence) + 1) or not found["head"].isdigit():
+        if row[0] != str(len(sentence) + 1) or not found["head"].isdecimal():
             raise DataError(f"{path}, line {number}: the word {row[0]} with the head {row[head]!r}; expected numbers")
         sentence.append(found)
     return data

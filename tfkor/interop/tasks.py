@@ -70,10 +70,13 @@ def load_task(folder, *, dtype=None, nfc=False, lowercase=None, revision=None, *
 def save_task(folder, task, overwrite=False):
     """Writes a TextClassifier, TokenTagger or QuestionAnswerer as a folder that `transformers` loads.
 
+    A RelationExtractor is written as the classifier of texts with markers that it is.
+
     Raises:
       FileExistsError: the folder is there and `overwrite` is False.
       ValueError: another task, or a classifier that pools otherwise than by the first token.
     """
+    task = task.classifier if type(task).__name__ == "RelationExtractor" else task
     kind, encoder = type(task).__name__, task.encoder
     if kind not in CLASSES:
         raise ValueError(f"the task is {kind}; expected one of {', '.join(CLASSES)}")

@@ -15,6 +15,7 @@ from tfkor.scripts import say
 FLAGS = flags.FLAGS
 MODES = ("train", "evaluate", "predict")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+SHARE = {"lower_bound": 0, "upper_bound": 1}
 
 
 def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dropout=0.1, patience=None):
@@ -31,42 +32,65 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     flags.DEFINE_string("test_file", None, "Data to evaluate on.")
     flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
     flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.")
+    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.", lower_bound=1)
     # Model
     flags.DEFINE_string(
         "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
     )
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer; by default the checkpoint's, or a new one.")
-    flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.")
+    flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.", lower_bound=6)
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
     flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
-    flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.")
-    flags.DEFINE_float("dropout", dropout, "Dropout before the head.")
-    flags.DEFINE_integer("max_length", max_length, "Tokens of a row.")
+    flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.", **SHARE)
+    flags.DEFINE_float("dropout", dropout, "Dropout before the head.", **SHARE)
+    flags.DEFINE_integer("max_length", max_length, "Tokens of a row.", lower_bound=3)
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder.")
     # Training
-    flags.DEFINE_integer("epochs", epochs, "Epochs at the most.")
-    flags.DEFINE_integer("batch_size", batch_size, "Rows of a training step.")
-    flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate; random weights want ten times as much.")
-    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
-    flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.")
-    flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.")
-    flags.DEFINE_float("unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.")
-    flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.")
-    flags.DEFINE_integer("patience", patience, "Epochs without a better dev figure after which training stops.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
+    flags.DEFINE_integer("epochs", epochs, "Epochs at the most.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", batch_size, "Rows of a training step.", lower_bound=1)
+    flags.DEFINE_float(
+        "learning_rate", learning_rate, "Highest learning rate; random weights want ten times as much.", lower_bound=0
+    )
+    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.", **SHARE)
+    flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.", lower_bound=0)
+    flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.", **SHARE)
+    flags.register_validator("layer_decay", lambda rate: rate > 0, "expected more than 0, up to 1")
+    flags.DEFINE_float(
+        "unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.", lower_bound=0
+    )
+    flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.", **SHARE)
+    flags.DEFINE_integer(
+        "patience", patience, "Epochs without a better dev figure after which training stops.", lower_bound=1
+    )
+    flags.DEFINE_integer("seed", 0, "The same seed gives the same model.", lower_bound=0, upper_bound=runs.MAX_SEED)
     flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
     flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
     flags.DEFINE_integer(
-        "lora_rank", 0, "Train low-rank weights of this width beside the frozen encoder; 0: all of it."
+        "lora_rank", 0, "Train low-rank weights of this width beside the frozen encoder; 0: all of it.", lower_bound=0
     )
-    flags.DEFINE_float("lora_alpha", None, "They count alpha / rank; by default alpha is the rank.")
+    flags.DEFINE_float("lora_alpha", None, "They count alpha / rank; by default alpha is the rank.", lower_bound=0)
+    flags.register_multi_flags_validator(
+        ("lora_rank", "lora_alpha"), lambda values: values["lora_rank"] or values["lora_alpha"] is None,
+        "--lora_alpha is of no use without --lora_rank",
+    )  # fmt: skip
     runs.define_flags()
     flags.adopt_module_key_flags(runs)
 
 
 def define_test_rows():
-    flags.DEFINE_integer("test_rows", None, "Rows of the training data to test on instead, the same ones each time.")
+    flags.DEFINE_integer(
+        "test_rows", None, "Rows of the training data to test on instead, the same ones each time.", lower_bound=1
+    )
+
+
+def define_label_smoothing():
+    about = "Share of a label that is spread over all classes; try 0.1."
+    flags.DEFINE_float("label_smoothing", 0.0, about, **SHARE)
+
+
+def label_smoothing():
+    """The keyword argument of `fit`, of tasks that take it."""
+    return {"label_smoothing": FLAGS.label_smoothing}
 
 
 def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
@@ -160,7 +184,7 @@ def with_test_rows(train, test):
     return tuple(train.select(rows) for rows in cut_rows(train, FLAGS.test_rows))
 
 
-def run_modes(task_class, read, make, predictions):
+def run_modes(task_class, read, make, predictions, options=dict):
     """Does what --mode says; returns the figures.
 
     Args:
@@ -168,9 +192,10 @@ def run_modes(task_class, read, make, predictions):
       read: path -> its data.
       make: training data -> a new task.
       predictions: (task, path of --input_file) -> a list of dicts.
+      options: () -> keyword arguments of its `fit`, beside those of `fit_options`.
     """
     if FLAGS.mode == "train":
-        return train(lambda: splits(read), make)
+        return train(lambda: splits(read), make, options)
     task = task_class.load(FLAGS.model_dir, dtype=FLAGS.precision)
     if FLAGS.mode == "evaluate":
         if not FLAGS.test_file:

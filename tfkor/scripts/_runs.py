@@ -10,6 +10,7 @@ of the first seed where there are no dev data. With --folds it has none, as each
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from tfkor.scripts import say
 
 FLAGS = flags.FLAGS
 RESULTS = "results.json"
+MAX_SEED = 2**32 - 1  # of NumPy
 PARTS = ("dev", "test", "held_out")  # what figures are of
 # not a part of what a model is
 OTHER_FLAGS = ("mode", "model_dir", "overwrite", "tensorboard_dir", "seeds", "input_file", "output_file", "top_k")
@@ -44,14 +46,20 @@ class Run(NamedTuple):
     fold: int | None
 
 
+def seeds_of(words):
+    """The numbers that --seeds names."""
+    told = f"--seeds={','.join(words)}"
+    if not words or not all(word.isdecimal() and int(word) <= MAX_SEED for word in words):
+        raise app.UsageError(f"{told}; expected whole numbers from 0 to {MAX_SEED}, with commas between")
+    seeds = [int(word) for word in words]
+    if len(set(seeds)) < len(seeds):
+        raise app.UsageError(f"{told}; expected each seed once")
+    return seeds
+
+
 def planned():
     """The Runs of --seeds and --folds."""
-    try:
-        seeds = [int(seed) for seed in FLAGS.seeds] if FLAGS.seeds else [FLAGS.seed]
-    except ValueError:
-        raise app.UsageError(f"--seeds={','.join(FLAGS.seeds)}; expected whole numbers, with commas between") from None
-    if len(set(seeds)) < len(seeds):
-        raise app.UsageError(f"--seeds={','.join(FLAGS.seeds)}; expected each seed once")
+    seeds = seeds_of(FLAGS.seeds) if FLAGS.seeds else [FLAGS.seed]
     runs = [Run(f"seed-{seed}", seed, None) for seed in seeds]
     if not FLAGS.folds:
         return runs
@@ -170,14 +178,23 @@ def mean_and_deviation(figures):
     names = [name for name, value in figures[0].items() if isinstance(value, (int, float)) and name != "examples"]
     columns = {name: [each[name] for each in figures] for name in names}
     return {
-        name: {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
+        name: {"mean": statistics.fmean(values), "std": deviation(values) if len(values) > 1 else None}
         for name, values in columns.items()
     }
 
 
+def deviation(values):
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
+
+
 def best_of(found):
     """The run with the best figure on dev, the first of equal ones; the first run where there are no dev data."""
-    return max(found, key=lambda run: found[run]["dev"][found[run]["monitor"]] if "dev" in found[run] else 0.0)
+
+    def figure(run):
+        value = found[run]["dev"][found[run]["monitor"]] if "dev" in found[run] else 0.0
+        return -math.inf if math.isnan(value) else value
+
+    return max(found, key=figure)
 
 
 def copy_model(source, folder):

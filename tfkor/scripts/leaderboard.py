@@ -28,6 +28,7 @@ from tfkor.files import new_file, write_json
 from tfkor.scripts import run_program, say
 from tfkor.scripts._leaderboard_tasks import TASKS
 from tfkor.scripts._published_figures import SOURCES, published_figures
+from tfkor.scripts._runs import seeds_of
 
 FLAGS = flags.FLAGS
 RESULTS = "results.json"
@@ -47,11 +48,11 @@ def define_flags():
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer, if the checkpoint has none.")
     flags.DEFINE_string("precision", None, "Arithmetic of the encoder: float32, mixed_bfloat16 or mixed_float16.")
     flags.DEFINE_enum("pooling", None, ("first", "max", "mean"), "What classifiers of sentences see; first by default.")
-    flags.DEFINE_integer("lora_rank", None, "Width of LoRA weights; by default all weights are trained.")
-    flags.DEFINE_integer("epochs", None, "Epochs of each task, in place of its own.")
-    flags.DEFINE_float("learning_rate", None, "Learning rate of each task, in place of its own.")
-    flags.DEFINE_integer("batch_size", None, "Rows of a training step, in place of the task's own.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only.")
+    flags.DEFINE_integer("lora_rank", None, "Width of LoRA weights; by default all weights are trained.", lower_bound=0)
+    flags.DEFINE_integer("epochs", None, "Epochs of each task, in place of its own.", lower_bound=1)
+    flags.DEFINE_float("learning_rate", None, "Learning rate of each task, in place of its own.", lower_bound=0)
+    flags.DEFINE_integer("batch_size", None, "Rows of a training step, in place of the task's own.", lower_bound=1)
+    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only.", lower_bound=1)
 
 
 # === Data ===
@@ -174,6 +175,7 @@ def markdown(columns, rows):
 def job():
     if unknown := sorted(set(FLAGS.tasks) - set(TASKS)):
         raise app.UsageError(f"--tasks has {unknown[0]}; expected some of {', '.join(TASKS)}")
+    seeds_of(FLAGS.seeds)  # refuses what no training takes
     if FLAGS.data_dir:
         os.environ["TFKOR_DATA"] = os.path.abspath(FLAGS.data_dir)
     name = FLAGS.name or Path(FLAGS.init_checkpoint).name

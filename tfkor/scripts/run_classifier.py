@@ -44,34 +44,43 @@ ACTIVATIONS = {"class": "softmax", "multi_label": "sigmoid", "regression": "line
 def define_flags():
     fine_tuning.define_flags(max_length=128, epochs=10, learning_rate=5e-4, dropout=0.2, patience=3)
     fine_tuning.define_test_rows()
+    fine_tuning.define_label_smoothing()
     flags.adopt_module_key_flags(fine_tuning)
     # Data
     flags.DEFINE_string("dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ...")
+    for name in ("train_file", "dev_file", "test_file"):
+        flags.mark_flags_as_mutual_exclusive(("dataset", name))
     flags.DEFINE_enum("train_split", "train", ("train", "dev", "test"), "Part of --dataset to train on.")
-    flags.DEFINE_enum("test_split", "test", ("dev", "test"), "Part of --dataset to test on, if it is another.")
+    flags.DEFINE_enum("test_split", "test", ("dev", "test"), "Part of --dataset to test on.")
     flags.DEFINE_string("text_column", "text", "Column of the text.")
     flags.DEFINE_string("label_column", "label", "Column of the label.")
     flags.DEFINE_string("pair_column", None, "Column of the second text, for pairs.")
     flags.DEFINE_enum("label_type", "class", list(ACTIVATIONS), "One class, any number of classes, or a number.")
     flags.DEFINE_string("label_separator", "|", "What stands between the labels of a multi_label column.")
-    flags.DEFINE_integer("dev_rows", 2000, "Rows cut from the training data for dev, where there is no dev data.")
+    about = "Rows cut from the training data for dev, where there is no dev data."
+    flags.DEFINE_integer("dev_rows", 2000, about, lower_bound=0)
     # Model
     flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
-    flags.DEFINE_integer("num_hidden_layers", None, "Layers of an encoder with random weights, if not the size's.")
+    about = "Layers of an encoder with random weights, if not the size's."
+    flags.DEFINE_integer("num_hidden_layers", None, about, lower_bound=1)
     flags.DEFINE_enum("pooling", "first", ("first", "max", "mean"), "What of the encoder's output the classifier sees.")
     # Training
-    flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.")
-    flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.")
-    flags.DEFINE_float("r_drop", 0.0, "Weight of R-Drop: better without pretraining, at twice the time; try 1.")
-    flags.DEFINE_float("label_smoothing", 0.0, "Share of a label that is spread over all classes; try 0.1.")
+    share = fine_tuning.SHARE
+    flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.", **share)
+    flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.", **share)
+    about = "Weight of R-Drop: better without pretraining, at twice the time; try 1."
+    flags.DEFINE_float("r_drop", 0.0, about, lower_bound=0)
     flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
     flags.DEFINE_string("teacher", None, "Folder of a fine-tuned classifier to learn from, beside the labels.")
-    flags.DEFINE_float("temperature", 2.0, "Of its probabilities: the higher, the more the unlikely classes count.")
-    flags.DEFINE_float("distillation", 0.5, "Weight of what the teacher says; the labels have the rest.")
+    about = "Of its probabilities: the higher, the more the unlikely classes count."
+    flags.DEFINE_float("temperature", 2.0, about)
+    flags.register_validator("temperature", lambda value: value > 0, "expected more than 0")
+    flags.DEFINE_float("distillation", 0.5, "Weight of what the teacher says; the labels have the rest.", **share)
     flags.DEFINE_string("unlabelled_file", None, "More texts, which the teacher labels.")
-    flags.DEFINE_float("none_acceptance", 0.95, 'Share of dev texts that are kept by the "none of these" threshold.')
+    about = 'Share of dev texts that are kept by the "none of these" threshold.'
+    flags.DEFINE_float("none_acceptance", 0.95, about, **share)
     # Prediction
-    flags.DEFINE_integer("top_k", 3, "Labels to write for each text.")
+    flags.DEFINE_integer("top_k", 3, "Labels to write for each text.", lower_bound=1)
 
 
 def read_file(path, labelled=True):
@@ -139,6 +148,9 @@ def build_classifier(train, labels=None):
 
 
 def train():
+    for name in ("temperature", "distillation", "unlabelled_file"):
+        if FLAGS[name].present and not FLAGS.teacher:
+            raise app.UsageError(f"--{name}={FLAGS[name].value} is of no use without --teacher: name its folder")
     splits = functools.cache(load_splits)
 
     def make(train):
@@ -175,7 +187,17 @@ def evaluate():
         raise app.UsageError("--mode=evaluate needs --test_file or --dataset; found neither")
     classifier = TextClassifier.load(FLAGS.model_dir)
     FLAGS.label_type = classifier.label_type
-    return classifier.evaluate(load_dataset(FLAGS.dataset, "test") if FLAGS.dataset else read_file(FLAGS.test_file))
+    return classifier.evaluate(evaluation_data())
+
+
+def evaluation_data():
+    """TextData of --test_file, or of that part of --dataset which --test_split names."""
+    if not FLAGS.dataset:
+        return read_file(FLAGS.test_file)
+    known = splits_of_datasets().get(FLAGS.dataset)
+    if known and FLAGS.test_split not in known:
+        raise app.UsageError(f"--test_split={FLAGS.test_split}; --dataset={FLAGS.dataset} has {', '.join(known)}")
+    return load_dataset(FLAGS.dataset, FLAGS.test_split)
 
 
 def predict():

@@ -6,8 +6,10 @@
   python -m tfkor.scripts.run_qa --mode=predict --model_dir=runs/korquad --input_file=in.tsv --output_file=out.jsonl
 
 Files are JSON as SQuAD's; to predict, lines of question, tab and context. Where questions without an answer are among
-the training data, the model says so of others too. The last line printed is one JSON object with the figures.
+the training or dev data, the model says so of others too. The last line printed is one JSON object with the figures.
 """
+
+import functools
 
 from absl import flags
 
@@ -23,21 +25,23 @@ def define_flags():
     fine_tuning.define_flags(max_length=384, batch_size=16, learning_rate=3e-5)
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
-    flags.DEFINE_integer(
-        "stride", None, "Pieces from the beginning of one window of a context to that of the next; 128, or less to fit."
-    )
-    flags.DEFINE_integer("max_question", 64, "Pieces of a question; the others are cut off.")
-    flags.DEFINE_integer("max_answer", 30, "Pieces of an answer.")
+    about = "Pieces from the beginning of one window of a context to that of the next; 128, or less to fit."
+    flags.DEFINE_integer("stride", None, about, lower_bound=1)
+    flags.DEFINE_integer("max_question", 64, "Pieces of a question; the others are cut off.", lower_bound=1)
+    flags.DEFINE_integer("max_answer", 30, "Pieces of an answer.", lower_bound=1)
     flags.DEFINE_float("null_threshold", 0.0, "How much likelier no answer must be than the best one.")
 
 
-def make(train):
+def make(train, read):
+    """A new task; the whole files say whether there may be no answer, so that all folds have the same figures."""
     from tfkor.tasks import QuestionAnswerer
 
     texts = list(dict.fromkeys(train.contexts)) + train.questions
     encoder, tokenizer = fine_tuning.encoder_and_tokenizer(texts)
     names = ("stride", "max_question", "max_answer", "null_threshold")
     options = {name: FLAGS[name].value for name in names}
+    files = [path for path in (FLAGS.train_file, FLAGS.dev_file) if path]
+    options["unanswerable"] = any(read(path).has_unanswerable for path in files)
     length = min(FLAGS.max_length, encoder.max_length)
     return QuestionAnswerer(encoder, tokenizer=tokenizer, max_length=length, **options)
 
@@ -57,7 +61,8 @@ def predictions(answerer, path):
 def job():
     from tfkor.tasks import QuestionAnswerer
 
-    return fine_tuning.run_modes(QuestionAnswerer, read_questions, make, predictions)
+    read = functools.cache(read_questions)
+    return fine_tuning.run_modes(QuestionAnswerer, read, functools.partial(make, read=read), predictions)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ FLAGS = flags.FLAGS
 def define_flags():
     fine_tuning.define_flags(max_length=256)
     fine_tuning.define_test_rows()
+    fine_tuning.define_label_smoothing()
     flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_bool("typed", True, "Whether the entities' markers have their types; KLUE-baseline's have none.")
-    flags.DEFINE_integer("top_k", 3, "Relations to write for each sentence.")
+    flags.DEFINE_integer("top_k", 3, "Relations to write for each sentence.", lower_bound=1)
 
 
 def make(train):
@@ -49,7 +50,7 @@ def predictions(extractor, path):
 def job():
     from tfkor.tasks import RelationExtractor
 
-    return fine_tuning.run_modes(RelationExtractor, read_klue_re, make, predictions)
+    return fine_tuning.run_modes(RelationExtractor, read_klue_re, make, predictions, fine_tuning.label_smoothing)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ LABELS = {"klue_ner": KLUE_NER_LABELS, "naver_ner": NAVER_NER_LABELS, "columns":
 def define_flags():
     fine_tuning.define_flags(max_length=128)
     fine_tuning.define_test_rows()
+    fine_tuning.define_label_smoothing()
     flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_enum("format", "klue_ner", list(READERS), "Format of the files.")
 
@@ -49,7 +50,7 @@ def predictions(tagger, path):
 def job():
     from tfkor.tasks import TokenTagger
 
-    return fine_tuning.run_modes(TokenTagger, READERS[FLAGS.format], make, predictions)
+    return fine_tuning.run_modes(TokenTagger, READERS[FLAGS.format], make, predictions, fine_tuning.label_smoothing)
 
 
 if __name__ == "__main__":

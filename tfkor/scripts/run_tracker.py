@@ -25,8 +25,9 @@ def define_flags():
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_string("ontology_file", None, "JSON object of slots and their values; by default the training data's.")
-    flags.DEFINE_float("teacher_forcing", 0.5, "Share of the steps in which the decoder is given the true pieces.")
-    flags.DEFINE_integer("max_value", 10, "Pieces of a value; KLUE-baseline generates 10.")
+    about = "Share of the steps in which the decoder is given the true pieces."
+    flags.DEFINE_float("teacher_forcing", 0.5, about, **fine_tuning.SHARE)
+    flags.DEFINE_integer("max_value", 10, "Pieces of a value; KLUE-baseline generates 10.", lower_bound=1)
 
 
 def make(train, ontology):

@@ -57,7 +57,7 @@ class QuestionAnswerer(Task):
       stride: pieces from the beginning of one window to that of the next; None takes 128, or less where a row is short.
       max_question: pieces of a question; the others are cut off.
       max_answer: pieces of an answer.
-      unanswerable: whether a context may hold no answer; `fit` sets it.
+      unanswerable: whether a context may hold no answer; `fit` sets it where one of its data does.
       null_threshold: how much more likely no answer must be than the best one.
     """
 
@@ -90,8 +90,13 @@ class QuestionAnswerer(Task):
         self.max_answer, self.unanswerable, self.null_threshold = max_answer, unanswerable, null_threshold
         self.set_model(SpanModel(encoder))
 
+    def fit(self, train, validation=None, **options):
+        """As `Task.fit`."""
+        parts = [data for data in (train, validation) if data is not None]
+        self.unanswerable = self.unanswerable or any(data.has_unanswerable for data in parts)
+        return super().fit(train, validation, **options)
+
     def prepare(self, train):
-        self.unanswerable = any(not answers for answers in train.answers)
         self.monitor = "rouge_w" if self.unanswerable else "f1"
 
     def rows(self, data):
@@ -160,9 +165,9 @@ class QuestionAnswerer(Task):
         return Answer(context[begin:end], begin, end, float(score))
 
     def evaluate(self, data):
-        """QuestionData -> KorQuAD's exact_match and f1; with unanswerable questions KLUE's exact_match and rouge_w."""
+        """QuestionData -> KorQuAD's exact_match and f1; where contexts may hold no answer KLUE's, and rouge_w."""
         told = {i: answer.text for i, answer in zip(data.ids, self.answer(data.questions, data.contexts))}
-        report = klue_mrc_report if any(not answers for answers in data.answers) else korquad_report
+        report = klue_mrc_report if self.unanswerable or data.has_unanswerable else korquad_report
         return {**report(data.truth(), told), "examples": len(data)}
 
 

@@ -30,6 +30,7 @@ class RelationExtractor(Task):
 
     settings = ("relations", "dropout", "max_length", "typed")
     monitor = "micro_f1"
+    label_smoothing = 0.0
 
     def __init__(self, encoder, relations=KLUE_RE_RELATIONS, dropout=0.1, *, tokenizer, max_length=256, typed=True):
         markers = entity_markers(typed)
@@ -40,6 +41,11 @@ class RelationExtractor(Task):
         options = dict(tokenizer=tokenizer, labels=self.relations, max_length=max_length)
         self.classifier = TextClassifier(encoder, dropout=dropout, **options)
         self.model = self.classifier.model
+
+    def fit(self, train, validation=None, *, label_smoothing=0.0, **options):
+        """As `Task.fit`; `label_smoothing` is the share of a relation that is spread over all (Szegedy et al. 2016)."""
+        self.label_smoothing = label_smoothing
+        return super().fit(train, validation, **options)
 
     def prepare(self, train):
         self.classifier.check(train.marked())
@@ -52,7 +58,7 @@ class RelationExtractor(Task):
         return training_batches(self.classifier, data, batch_size=batch_size, max_buckets=max_buckets, seed=seed)
 
     def loss(self, batch):
-        return self.classifier.loss(batch)
+        return self.classifier.loss(batch, smoothing=self.label_smoothing)
 
     def predict_proba(self, data):
         """RelationData -> probabilities float32 [N, C] in the order of `relations`."""

@@ -52,6 +52,7 @@ class TokenTagger(Task):
     """
 
     settings = ("labels", "dropout", "max_length", "unit", "suffix")
+    label_smoothing = 0.0
 
     def __init__(self, encoder, labels=None, dropout=0.1, *, tokenizer, max_length=128, unit="character", suffix=False):
         if max_length > encoder.max_length:
@@ -67,6 +68,11 @@ class TokenTagger(Task):
 
     def build(self):
         self.set_model(TaggingModel(self.encoder, len(self.labels), self.dropout))
+
+    def fit(self, train, validation=None, *, label_smoothing=0.0, **options):
+        """As `Task.fit`; `label_smoothing` is the share of a tag that is spread over all tags (Szegedy et al. 2016)."""
+        self.label_smoothing = label_smoothing
+        return super().fit(train, validation, **options)
 
     def prepare(self, train):
         """Takes the tags, and what they are of, from the training data."""
@@ -115,6 +121,9 @@ class TokenTagger(Task):
         logits = self.model([batch[name] for name in INPUT_NAMES], training=True)
         tags = ops.cast(batch["tags"], "int32")
         losses = ops.sparse_categorical_crossentropy(ops.maximum(tags - 1, 0), logits, from_logits=True)
+        if self.label_smoothing:
+            uniform = -ops.mean(ops.log_softmax(logits), axis=-1)
+            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * uniform
         weights = ops.cast(tags > 0, "float32") * batch["sample_weight"][:, None]
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0), {}
 
