@@ -4,19 +4,23 @@
 from pathlib import Path
 
 from tfkor.files import new_folder, write_json
-from tfkor.known import known_checkpoints  # noqa: F401
+from tfkor.known import known_checkpoints
 
 ARCHITECTURES = ("Bert", "Albert", "Roberta", "Electra")
 NAMES = tuple(name.lower() for name in ARCHITECTURES)  # as programs take them
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "encoder.weights.h5", "tokenizer"
 HALF = "encoder.float16.npz"
+HEADS = "heads.npz"
+KINDS = ("MaskedLmHead", "PairHead", "DiscriminatorHead")  # of tfkor.layers, that HEADS may hold
+PUBLISHED = ("lowercase", "nfc", "revision", "generator")  # options of published checkpoints
 RUN = "encoder"  # the folder of a run of run_pretraining that `save` wrote
 
 
-def save(folder, encoder, tokenizer=None, overwrite=False, half=False):
+def save(folder, encoder, tokenizer=None, overwrite=False, half=False, heads=()):
     """Writes config.json, encoder.weights.h5 and tokenizer/ into `folder`, whole or not at all.
 
     With `half` the weights go into encoder.float16.npz instead, which is half as large; `load` makes float32 of it.
+    `heads`, those of a pretraining, go into heads.npz, for who trains on; `load` doesn't need them.
     """
     with new_folder(folder, overwrite) as temporary:
         write_json(temporary / CONFIG, {"architecture": type(encoder).__name__, **encoder.config.to_dict()})
@@ -24,6 +28,8 @@ def save(folder, encoder, tokenizer=None, overwrite=False, half=False):
             write_half(temporary / HALF, encoder)
         else:
             encoder.save_weights(temporary / WEIGHTS)
+        if heads:
+            write_heads(temporary / HEADS, heads)
         if tokenizer is not None:
             tokenizer.save(temporary / TOKENIZER)
 
@@ -33,16 +39,36 @@ def load(source, dtype=None, **changes):
 
     Args:
       source: a folder that `save` or run_pretraining wrote, one of Hugging Face transformers or google-research, or a
-        name on the Hugging Face hub (`known_checkpoints` lists those of Korean); of the last three,
-        `tfkor.interop.load_pretrained` has more options.
+        name on the Hugging Face hub (`known_checkpoints` lists those of Korean).
       dtype: float32, mixed_bfloat16 or mixed_float16.
-      changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
+      changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example; and of a
+        published checkpoint the options of `load_pretrained`.
 
     Raises:
       FileNotFoundError: a part of it is not there.
       ValueError: config.json names no architecture of tfkor, or the weights are of other sizes.
     """
-    from tfkor.interop import load_pretrained
+    found = load_with_heads(source, dtype, **changes)
+    return found.encoder, found.tokenizer
+
+
+def known_options(source):
+    """The options of `load` that make a published checkpoint exact, {} of what is not known by name."""
+    known = {} if Path(source).exists() else known_checkpoints()
+    return known[str(source)].options if str(source) in known else {}
+
+
+def is_own(folder):
+    """Whether `save` or run_pretraining wrote a folder."""
+    from tfkor.interop.configs import read_config
+
+    config = Path(folder) / CONFIG
+    return (Path(folder) / RUN / CONFIG).is_file() or (config.is_file() and "architecture" in read_config(config))
+
+
+def load_with_heads(source, dtype=None, **changes):
+    """As `load`, but returns a tfkor.interop.Pretrained: encoder, tokenizer, and heads, {class name: layer}."""
+    from tfkor.interop import Pretrained, load_pretrained
     from tfkor.interop.configs import read_config
     from tfkor.text import Tokenizer
 
@@ -51,8 +77,9 @@ def load(source, dtype=None, **changes):
         folder = folder / RUN
     config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     if "architecture" not in config:
-        pretrained = load_pretrained(folder, dtype=dtype, **changes)
-        return pretrained.encoder, pretrained.tokenizer
+        return load_pretrained(folder, dtype=dtype, **changes)
+    if wrong := [name for name in PUBLISHED if changes.get(name) is not None]:
+        raise ValueError(f"{folder}: {wrong[0]} is {changes[wrong[0]]!r}; expected it with published checkpoints alone")
     half = (folder / HALF).is_file()
     if not half and not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"{folder} has no {WEIGHTS}; expected a folder that tfkor.zoo.save wrote")
@@ -62,8 +89,9 @@ def load(source, dtype=None, **changes):
         read_half(folder / HALF, encoder)
     else:
         encoder.load_weights(folder / WEIGHTS)
-    has_tokenizer = (folder / TOKENIZER).is_dir()
-    return encoder, Tokenizer.load(folder / TOKENIZER) if has_tokenizer else None
+    tokenizer = Tokenizer.load(folder / TOKENIZER) if (folder / TOKENIZER).is_dir() else None
+    heads = read_heads(folder / HEADS, encoder) if (folder / HEADS).is_file() else {}
+    return Pretrained(encoder, tokenizer, heads)
 
 
 def write_half(path, encoder):
@@ -87,6 +115,40 @@ def read_half(path, encoder):
         raise ValueError(f"{path}: its {len(found)} weights are not those of {type(encoder).__name__} in {CONFIG}")
     for variable, weight in zip(variables, found):
         variable.assign(weight.astype("float32"))
+
+
+def write_heads(path, heads):
+    """Arrays under class.name.number: the number of the weight, the name of the layer, which tells NSP from SOP."""
+    import numpy as np
+    from keras import ops
+
+    weights = {
+        f"{type(head).__name__}.{head.name}.{i}": ops.convert_to_numpy(variable)
+        for head in heads
+        for i, variable in enumerate(head.variables)
+    }
+    np.savez(path, **weights)
+
+
+def read_heads(path, encoder):
+    import numpy as np
+
+    from tfkor import layers
+
+    with np.load(path) as arrays:
+        weights = {name: arrays[name] for name in arrays.files}
+    heads = {}
+    for kind, name in dict.fromkeys(tuple(key.split(".")[:2]) for key in weights):
+        if kind not in KINDS:
+            raise ValueError(f"{path}: a head of the kind {kind!r}; expected one of {', '.join(KINDS)}")
+        heads[kind] = getattr(layers, kind).of(encoder, name=name)
+        for i, variable in enumerate(heads[kind].variables):
+            found = weights.get(f"{kind}.{name}.{i}")
+            if found is None or found.shape != tuple(variable.shape):
+                shape = "nothing" if found is None else found.shape
+                raise ValueError(f"{path}: weight {i} of {name} is {shape}; expected {tuple(variable.shape)}")
+            variable.assign(found)
+    return heads
 
 
 def with_symbols(encoder, tokenizer, symbols):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfkor import Bert, BertConfig, Tokenizer, zoo
+from tfkor.layers import MaskedLmHead, PairHead
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "가"]
 
@@ -25,6 +26,25 @@ def test_what_is_saved_is_loaded(tmp_path, half):
         np.testing.assert_allclose(ours, theirs, rtol=2**-11 if half else 0, atol=1e-7)
     with pytest.raises(FileExistsError):
         zoo.save(tmp_path / "a", encoder())
+
+
+def test_heads_are_saved_beside_the_encoder_and_loaded_on_request(tmp_path):
+    heads = [MaskedLmHead.of(encoder()), PairHead.of(encoder(), name="sop_head")]
+    zoo.save(tmp_path / "a", encoder(), heads=heads)
+    zoo.save(tmp_path / "b", encoder())
+    assert len(zoo.load(tmp_path / "a")) == 2
+    found = zoo.load_with_heads(tmp_path / "a").heads
+    assert list(found) == ["MaskedLmHead", "PairHead"] and found["PairHead"].name == "sop_head"
+    for ours, theirs in zip(heads, found.values(), strict=True):
+        for a, b in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert zoo.load_with_heads(tmp_path / "b").heads == {}
+    np.savez(tmp_path / "a/heads.npz", **{"PairHead.sop_head.0": np.zeros((3, 2), np.float32)})
+    with pytest.raises(ValueError, match=r"heads\.npz: weight 0 of sop_head is \(3, 2\); expected \(8, 2\)"):
+        zoo.load_with_heads(tmp_path / "a")
+    np.savez(tmp_path / "a/heads.npz", **{"Lambda.x.0": np.zeros(2)})
+    with pytest.raises(ValueError, match="a head of the kind 'Lambda'; expected one of MaskedLmHead"):
+        zoo.load_with_heads(tmp_path / "a")
 
 
 def test_half_the_precision_is_half_the_size(tmp_path):

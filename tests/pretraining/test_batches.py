@@ -8,6 +8,7 @@ from tiny_corpus import write_shards
 
 from tfkor.pretraining import Masking, PretrainingBatches, Recipe
 from tfkor.pretraining.batches import Prefetch
+from tfkor.pretraining.held_out import held_out_batches, told_of_little_text
 
 
 def take(batches, count):
@@ -112,6 +113,49 @@ def test_held_out_documents_are_not_trained_on(shards):
     train, held_out = rows("train"), rows("held_out")
     assert len(held_out) > 10
     assert not train & held_out
+
+
+@pytest.mark.parametrize("pairs", [None, "nsp", "sop"])
+def test_an_evaluation_takes_what_is_held_out_of_all_shards(tmp_path, pairs):
+    """Which is less than two documents of a shard, and less than a batch of them all."""
+    shards = write_shards(tmp_path, documents=[12, 9, 1, 14])
+    some = dict(seed=3, held_out=0.1)
+    recipe = Recipe(length=32, pairs=pairs, replaced_tokens=True)
+    batches = PretrainingBatches(shards, recipe, 500, part="held_out", **some)
+    counts = [int(documents.sum()) for _, _, documents in batches.parts(range(4))]
+    assert min(counts) < 2 <= sum(counts)
+    (batch,) = held_out_batches(batches, 8)
+    assert_equal([batch], held_out_batches(batches, 8))
+    assert 2 <= len(batch["input_mask"]) < 500 and np.isclose(batch["masked_lm_weights"].sum(), 1)
+    if pairs == "nsp":
+        assert set(batch["pair_labels"]) == {0, 1}
+    assert "--held_out=0.1 of 36 documents gives" in told_of_little_text(batches, [batch])
+    train = PretrainingBatches(shards, recipe, 8, **some)
+    rows = set().union(*(rows_of(next(train)) for _ in range(12)))
+    assert not rows & rows_of(batch)
+    several = held_out_batches(PretrainingBatches(shards, recipe, 2, part="held_out", **some), 2)
+    assert [len(each["input_mask"]) for each in several] == [2, 2]
+    nothing = PretrainingBatches(shards, recipe, 8, held_out=1e-6, part="held_out")
+    assert held_out_batches(nothing, 8) == []
+    assert "gives 0 rows of 32 ids: nothing is evaluated" in told_of_little_text(nothing, [])
+
+
+def test_nsp_draws_from_other_shards_where_one_has_a_single_document(tmp_path):
+    shards = write_shards(tmp_path / "a", documents=[1, 1, 8, 1])
+    make = lambda group: PretrainingBatches(shards, Recipe(length=32, pairs="nsp"), 4, group=group)  # noqa: E731
+    batches = make(4)
+    everything, states = [], []
+    for _ in range(30):
+        everything.append(next(batches))
+        states.append(dict(batches.state))
+    assert 0.2 < np.mean([batch["pair_labels"].mean() for batch in everything]) < 0.8
+    again = make(4)
+    again.state = states[11]
+    assert_equal(take(again, 5), everything[12:17])
+    alone = make(1)  # a group of one document has true pairs
+    assert len(take(alone, 20)) == 20
+    with pytest.raises(ValueError, match="wrong pairs from other documents, but there is 1; expected two"):
+        PretrainingBatches(write_shards(tmp_path / "b", documents=[1]), Recipe(length=32, pairs="nsp"), 4)
 
 
 def test_too_little_text_for_a_batch_is_said(shards):

@@ -124,10 +124,20 @@ def test_documents_can_be_chosen(shard):
         assert {document_of(shard, a) for a in rows.starts.tolist()} <= set(np.flatnonzero(chosen).tolist())
 
 
+def test_nsp_with_one_document_alone_has_true_pairs_only(shard):
+    rows = make_rows(shard, 40, pairs="nsp", documents=np.arange(50) == 3)
+    assert set(rows.labels) <= {0, NO_PAIR} and (rows.labels == 0).any()
+    for i in np.flatnonzero(rows.labels == 0):
+        (_, end), (start, _) = pieces(rows, i)
+        assert start >= end
+
+
 def test_bad_combinations_are_named(shard):
     with pytest.raises(ValueError, match="packing with pairs='nsp'"):
         make_rows(shard, 40, pairs="nsp", packing=True)
-    with pytest.raises(ValueError, match="a shard has 1; expected two"):
-        make_rows(shard, 40, pairs="nsp", documents=np.arange(50) == 3)
+    for pairs, length in ((None, 2), ("nsp", 4), ("sop", 4)):
+        with pytest.raises(ValueError, match=f"the length of a row is {length}; expected at least {length + 1}"):
+            make_rows(shard, length, pairs=pairs)
+        assert len(make_rows(shard, length + 1, pairs=pairs))
     with pytest.raises(ValueError, match="pairs is 'next'"):
         make_rows(shard, 40, pairs="next")

@@ -8,6 +8,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+from tiny_corpus import write_shards
 
 from tfkor.files import write_json
 from tfkor.pretraining import Phase, Pretraining, PretrainingBatches, Recipe, Stopped
@@ -116,6 +117,67 @@ def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path,
         make_run(tmp_path, shards, make_model(), steps=99).train()
 
 
+def test_an_evaluation_that_fails_costs_no_step(tmp_path, shards, make_model):
+    def fail(step, figures, batch):
+        raise RuntimeError("no samples")
+
+    for evaluate_every, step in ((3, 3), (0, 12)):
+        options = dict(save_every=0, evaluate_every=evaluate_every, on_evaluation=fail)
+        run = make_run(tmp_path, shards, make_model(), **options)
+        with pytest.raises(RuntimeError, match="no samples"):
+            run.train()
+        assert run.checkpoints.steps()[-1] == step
+
+
+def test_a_run_with_little_held_out_text_ends_well_and_says_so(tmp_path, make_model, capsys):
+    few = write_shards(tmp_path / "few", documents=[9, 8])
+    figures = make_run(tmp_path / "a", few, make_model("nsp"), "nsp", steps=2, batch_size=32).train()
+    assert np.isfinite(figures["held_out_pair_loss"])
+    assert "--held_out=0.1 of 17 documents gives " in capsys.readouterr().err
+    run = make_run(tmp_path / "b", few, make_model(), steps=2)
+    run.phases[0].held_out.held_out = 1e-6
+    assert not any(name.startswith("held_out") for name in run.train())
+    assert "nothing is evaluated" in capsys.readouterr().err
+
+
+def test_too_little_text_of_a_later_length_is_said_before_the_first_step(tmp_path, shards, make_model):
+    run = make_run(tmp_path, shards, make_model(), lengths=(24, 40))
+    run.phases[1].batches.batch_size = 5000
+    with pytest.raises(ValueError, match="less rows of 40 ids than batch_size, 5000"):
+        run.train()
+    assert run.step == 0 and not (tmp_path / "plan.json").exists()
+
+
+def test_what_does_not_fit_is_named_before_the_first_step(tmp_path, shards, make_model):
+    for options, words in (
+        (dict(accumulation=3), "--batch_size is 8 and --accumulation 3; expected .* multiple of 3"),
+        (dict(accumulation=16), "--batch_size is 8 and --accumulation 16"),
+        (dict(accumulation=0), "accumulation is 0; expected 1 at least"),
+        (dict(replicas=3), "--batch_size is 8 and --accumulation 1, on 3 devices"),
+        (dict(lengths=(24, 80)), "--long_length: rows of 80 ids, but the encoder has 64 positions"),
+        (dict(lengths=(65,)), "--length: rows of 65 ids, but the encoder has 64 positions; .*--max_positions"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make_run(tmp_path, shards, make_model(), **options)
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path, shards, make_model):
+    old = dict(settings={"seed": 1, "masking": ("token",)})
+    new = dict(settings={"seed": 2, "masking": ("token",)})
+    path = tmp_path / "plan.json"
+    make_run(tmp_path, shards, make_model(), steps=2, **old).make_plan()
+    run = make_run(tmp_path, shards, make_model(), steps=2, **new)  # nothing is saved: it begins anew
+    run.train()
+    make_run(tmp_path, shards, make_model(), steps=2, log_every=1, keep=1, **new).train()
+    with pytest.raises(ValueError, match=r"plan\.json: .*other values: --seed: found 1, expected 2\. Name a new"):
+        make_run(tmp_path, shards, make_model(), steps=2, **old).train()
+    plan = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in plan.items() if name != "settings"}))  # of old
+    make_run(tmp_path, shards, make_model(), steps=2, **old).train()
+    with pytest.raises(ValueError, match="a run with 1 lengths of rows, found 2; expected the same --long_length"):
+        make_run(tmp_path, shards, make_model(), steps=2, lengths=(24, 40)).train()
+
+
 def test_workers_take_the_number_of_steps_that_the_chief_fitted(tmp_path, shards, make_model):
     run = make_run(tmp_path, shards, make_model(), steps=None, hours=0.001, chief=False)
     chief = threading.Timer(1.0, write_json, (tmp_path / "plan.json", {"steps": 7}))
@@ -141,6 +203,25 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_what_to_do(tmp_path,
     model.masked_lm_head.bias.assign(np.full(model.masked_lm_head.bias.shape, np.nan))
     with pytest.raises(FloatingPointError, match=r"step 4: (mlm_)?loss is nan.*Lower --learning_rate"):
         make_run(tmp_path, shards, model).train()
+
+
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path, shards, make_model):
+    model = make_model()
+    run = make_run(tmp_path, shards, model, log_every=100, save_every=3, steps=9)
+    step = run.step_fn
+
+    def spoil(batch, rate):
+        if run.step == 4:
+            model.masked_lm_head.bias.assign(np.full(model.masked_lm_head.bias.shape, np.nan))
+        return step(batch, rate)
+
+    spoil.sync, run.step_fn = step.sync, spoil
+    with pytest.raises(FloatingPointError, match=r"step 6: (mlm_)?loss is nan.*Lower --learning_rate"):
+        run.train()
+    assert run.checkpoints.steps() == [3]
+    run.figures = {"loss": 1.0}  # the gradient of the last step alone was not finite
+    with pytest.raises(FloatingPointError, match=r"step 6: weight \S+ holds nan or inf"):
+        run.save()
 
 
 def test_other_flags_than_the_run_was_begun_with_are_an_error(tmp_path, shards, make_model):

@@ -35,10 +35,12 @@ def make_shard(tokenizer, documents, seed, least=3, most=12):
 
 
 def write_shards(folder, shards=3, documents=40):
+    """`documents`: of each shard, an int or a list of them."""
     tokenizer = make_tokenizer()
+    documents = documents if isinstance(documents, list) else [documents] * shards
     entries = [
-        write_shard(folder / f"shard-{i:05d}.npz", make_shard(tokenizer, documents, i), tokenizer.vocab_size)
-        for i in range(shards)
+        write_shard(folder / f"shard-{i:05d}.npz", make_shard(tokenizer, count, i), tokenizer.vocab_size)
+        for i, count in enumerate(documents)
     ]
     write_manifest(folder, tokenizer, entries)
     return ShardFolder(folder)

@@ -111,6 +111,22 @@ def test_seeds_with_lora_leave_a_model_and_small_files(checkpoint, tmp_path):
         run("run_tagger", train_file=tmp_path / "train", model_dir=tmp_path / "new", lora_rank=2)
 
 
+def test_a_published_checkpoint_that_says_nothing_of_case_gets_a_flag(checkpoint, tmp_path):
+    from tfkor import Tokenizer, zoo
+    from tfkor.interop import save_huggingface
+
+    (tmp_path / "train").write_text(NER, "utf-8")
+    encoder, tokenizer = zoo.load(checkpoint)
+    save_huggingface(tmp_path / "published", encoder, Tokenizer.from_vocab(tokenizer.vocab, nfc=False))
+    (tmp_path / "published/tokenizer_config.json").unlink()
+    values = dict(train_file=tmp_path / "train", model_dir=tmp_path / "model", init_checkpoint=tmp_path / "published")
+    with pytest.raises(ValueError, match=r"or there is none, say lowercase \(--lowercase or --nolowercase\)"):
+        run("run_tagger", **values, epochs=1)
+    assert run("run_tagger", **values, epochs=1, lowercase=False)["epochs"] == 1
+    with pytest.raises(ValueError, match="lowercase is True; expected it with published checkpoints alone"):
+        run("run_tagger", **{**values, "init_checkpoint": checkpoint, "model_dir": tmp_path / "b"}, lowercase=True)
+
+
 def test_flags_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "train").write_text(NER, "utf-8")
     for values, words in (

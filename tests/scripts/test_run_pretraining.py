@@ -1,6 +1,7 @@
 """run_pretraining from end to end: train, go on, start from another run, and what it says of bad flags."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "pretraining"))
 from tiny_corpus import write_shards
 
 from tfkor import recipes, zoo
+from tfkor.data import ShardFolder
+from tfkor.interop import save_huggingface
+from tfkor.pretraining.starting import check_tokenizer
 from tfkor.scripts import run_pretraining
+from tfkor.text import Tokenizer
 
 FLAGS = flags.FLAGS
 SMALL = dict(size="tiny", max_positions=64, length=24, batch_size=8, held_out=0.1, log_every=5, evaluate_every=5)
@@ -114,6 +119,119 @@ def test_flags_that_do_not_fit_are_named(shards, tmp_path):
             run(model_dir=tmp_path / "run", **values)
     with pytest.raises(ValueError, match="--strategy=nobody; expected one of"):
         run(shards=shards, model_dir=tmp_path / "run", steps=1, strategy="nobody", **SMALL)
+
+
+def test_flags_out_of_range_are_named(tmp_path):
+    for values in (
+        dict(log_every=0), dict(batch_size=0), dict(train_hours=0), dict(steps=0), dict(max_predictions=0),
+        dict(generator_size=3.0), dict(accumulation=0), dict(length=2), dict(mask_rate=0), dict(held_out=-1),
+    ):  # fmt: skip
+        (name,) = values
+        with pytest.raises(flags.IllegalFlagValueError, match=f"flag --{name}="):
+            run(shards="x", model_dir=tmp_path, **values)
+
+
+def test_flags_that_would_be_ignored_with_tfrecords_are_named(shards, tmp_path):
+    records = dict(tfrecords="x", tokenizer_dir="y", model_dir=tmp_path, steps=1)
+    for name, value in (("length", 64), ("packing", True), ("long_length", 64), ("held_out", 0.1)):
+        with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are made"):
+            run(**records, **{name: value})
+    with pytest.raises(app.UsageError, match="found --tokenizer_dir with --shards"):
+        run(shards=shards, tokenizer_dir="y", model_dir=tmp_path, steps=1)
+
+
+def test_a_tpu_that_is_not_there_is_said(shards, tmp_path):
+    with pytest.raises(ValueError, match=r"--strategy=tpu: no TPU answers .*TPU_NAME"):
+        run(shards=shards, model_dir=tmp_path, steps=1, strategy="tpu", **SMALL)
+
+
+@pytest.mark.parametrize("model", ["bert", "electra"])
+def test_heads_come_along(model, shards, tmp_path, capsys):
+    """Trained on at a learning rate of 0, a run has the held-out losses of the one before."""
+    first = run(shards=shards, model_dir=tmp_path / "a", model=model, steps=12, learning_rate=1e-2, **SMALL)
+    assert "anew" not in capsys.readouterr().err
+    more = dict(shards=shards, init_checkpoint=tmp_path / "a", steps=1, learning_rate=0.0)
+    again = run(model_dir=tmp_path / "b", model=model, **more, **SMALL)
+    assert "anew" not in capsys.readouterr().err
+    losses = [name for name in first if name.startswith("held_out") and name.endswith("loss")]
+    assert len(losses) == 3
+    np.testing.assert_allclose([again[name] for name in losses], [first[name] for name in losses], rtol=1e-5)
+    if model == "bert":
+        run(model_dir=tmp_path / "c", model=model, objectives="mlm,sop", **more, **SMALL)
+        assert "sop_head begins anew: the checkpoint of the encoder has one for other pairs" in capsys.readouterr().err
+    else:
+        with pytest.raises(ValueError, match=r"--generator_size=0\.5 is 64 wide, but the generator .* 32; leave"):
+            run(model_dir=tmp_path / "c", model=model, generator_size=0.5, **more, **SMALL)
+        (tmp_path / "a/encoder/heads.npz").unlink()
+        run(model_dir=tmp_path / "c", model=model, **more | {"init_checkpoint": tmp_path / "a/encoder"}, **SMALL)
+        said = capsys.readouterr().err
+        assert "discriminator_head begins anew: the checkpoint of the encoder has none" in said
+        assert "the generator begins anew: there is none" in said
+
+
+def test_heads_of_a_published_checkpoint_come_along(shards, tmp_path, capsys):
+    """And rows are not longer than its table of positions."""
+    first = run(shards=shards, model_dir=tmp_path / "a", model="bert", steps=12, learning_rate=1e-2, **SMALL)
+    found = zoo.load_with_heads(tmp_path / "a")
+    save_huggingface(tmp_path / "published", found.encoder, heads=found.heads.values())
+    more = dict(shards=shards, init_checkpoint=tmp_path / "published", steps=1, learning_rate=0.0, model="bert")
+    capsys.readouterr()
+    again = run(model_dir=tmp_path / "b", **more, **SMALL)
+    assert "anew" not in capsys.readouterr().err
+    for name in ("held_out_mlm_loss", "held_out_pair_loss"):
+        np.testing.assert_allclose(again[name], first[name], rtol=1e-4)
+    with pytest.raises(ValueError, match="--length: rows of 65 ids, but the encoder has 64 positions"):
+        run(model_dir=tmp_path / "c", **more, **{**SMALL, "length": 65})
+
+
+def test_both_networks_of_google_electra_come_along(electra, shards, tmp_path, monkeypatch, capsys):
+    """Their checkpoint is one file with both; tests/interop reads true ones."""
+    folder, _ = electra
+    networks = [zoo.load_with_heads(folder / name) for name in ("encoder", "generator")]
+    monkeypatch.setattr("tfkor.interop.load_pretrained", lambda folder, generator=False, **_: networks[generator])
+    (tmp_path / "model.ckpt.index").touch()
+    more = dict(shards=shards, model="electra", steps=1, learning_rate=0.0, init_checkpoint=tmp_path)
+    run(**more, model_dir=tmp_path / "both", **SMALL)
+    assert "anew" not in capsys.readouterr().err
+    assert same(networks[1].encoder, zoo.load(tmp_path / "both/generator")[0])
+
+
+def test_a_checkpoint_of_another_tokenizer_is_an_error(electra, shards, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(electra[0], copy)
+    tokenizer = ShardFolder(shards).tokenizer
+    vocab = tokenizer.vocab
+    Tokenizer.from_vocab([*vocab[:6], *vocab[:5:-1]]).save(copy / "encoder/tokenizer")
+    words = r"--init_checkpoint=\S+copy has the tokenizer .*--shards=.* ids mean another piece"
+    with pytest.raises(ValueError, match=words):
+        run(shards=shards, model="electra", steps=1, init_checkpoint=copy, model_dir=tmp_path / "other", **SMALL)
+    said = [
+        check_tokenizer("a", Tokenizer.from_vocab(other, **more), "b", tokenizer)
+        for other, more in ((vocab, {"lowercase": True}), ([*vocab[:-1], "[unused0]"], {}), (vocab[:-2], {}))
+    ]
+    told = ("the pieces are the same", "1 pieces are new", "2 pieces are new")
+    assert all(words in line for words, line in zip(told, said, strict=True))
+    assert check_tokenizer("a", tokenizer, "b", tokenizer) is check_tokenizer("a", None, "b", tokenizer) is None
+
+
+def test_a_run_goes_on_with_its_own_flags_only(electra, shards, tmp_path):
+    folder, _ = electra
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    same = dict(model_dir=more, model="electra", steps=12, **SMALL)
+    other = write_shards(tmp_path / "other", documents=20).folder
+    for values, words in (
+        (dict(batch_size=4), "--batch_size: found 4, expected 8"),
+        (dict(learning_rate=1.0), r"--learning_rate: found 1\.0, expected 0\.0005"),
+        (dict(seed=3), "--seed: found 3, expected 0"),
+        (dict(long_length=48), "--long_length: found 48, expected None"),
+        (dict(shards=other), "--shards: found SHA-256 .*, expected SHA-256"),
+        (dict(steps=13), "--steps: found 13, expected 12"),
+    ):
+        with pytest.raises(ValueError, match=rf"plan\.json: the run was begun with other values: {words}"):
+            run(**{**same, "shards": shards, **values})
+    moved = shutil.copytree(shards, tmp_path / "moved")
+    run(**{**same, "shards": moved, "log_every": 1, "save_every": 1, "keep": 1, "evaluate_every": 3})
 
 
 def test_the_flags_of_each_recipe_are_flags_and_the_command_line_wins(shards, tmp_path):

@@ -77,7 +77,8 @@ def wordpiece_case(config, path):
         found = {name: config.get(name, "nothing") for name in ("do_lower_case", "strip_accents")}
         raise ValueError(
             f"{path}: found {found}, which strips accents and so takes Hangul apart; expected do_lower_case or "
-            "strip_accents to be false. Say lowercase=True or lowercase=False if the file is wrong"
+            "strip_accents to be false. If the file is wrong, or there is none, say lowercase (--lowercase or "
+            "--nolowercase)"
         )
     if config.get("tokenize_chinese_chars", True) is not True:
         raise ValueError(f"{path}: tokenize_chinese_chars is false; expected true, as in all published Korean models")

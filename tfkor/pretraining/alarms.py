@@ -1,6 +1,6 @@
 """What can go wrong in a pretraining without an error, said in words."""
 
-import math
+import numpy as np
 
 
 class Alarms:
@@ -21,12 +21,7 @@ class Alarms:
         Raises:
           FloatingPointError: the loss is not a finite number; training on would only spoil the weights.
         """
-        broken = [name for name, value in figures.items() if "loss" in name and not math.isfinite(value)]
-        if broken:
-            raise FloatingPointError(
-                f"step {step}: {broken[0]} is {figures[broken[0]]}; expected a finite number. Lower --learning_rate, "
-                "raise --warmup, or train in float32; the last checkpoint is from before"
-            )
+        check_finite(step, figures)
         return [*self.flat(step, figures["mlm_loss"]), *self.all_original(step, figures.get("rtd_recall"))]
 
     def flat(self, step, loss):
@@ -36,7 +31,7 @@ class Alarms:
             return []
         halves = self.losses[: self.patience], self.losses[self.patience :]
         before, after = (sum(half) / self.patience for half in halves)
-        stuck = after > before - 0.005 and after > 0.6 * math.log(self.vocab_size)
+        stuck = after > before - 0.005 and after > 0.6 * np.log(self.vocab_size)
         return self.once("flat", stuck, (
             f"step {step}: mlm_loss is flat at {after:.3f} nats over {2 * self.patience} log lines "
             f"({before:.3f} before); it should fall. Try another learning rate, a longer warm-up, and look at the text"
@@ -56,3 +51,18 @@ class Alarms:
         fresh = is_wrong and kind not in self.told
         self.told = self.told | {kind} if is_wrong else self.told - {kind}
         return [words] if fresh else []
+
+
+def check_finite(step, figures):
+    """Looks at the losses and weights among the figures, numbers or arrays.
+
+    Raises:
+      FloatingPointError: one is not finite.
+    """
+    for name, value in figures.items():
+        if any(word in name for word in ("loss", "weight ")) and not np.isfinite(value).all():
+            found = f"is {float(value)}" if np.ndim(value) == 0 else "holds nan or inf"
+            raise FloatingPointError(
+                f"step {step}: {name} {found}; expected a finite number. Lower --learning_rate, raise --warmup, or "
+                "train in float32; the last checkpoint is from before"
+            )

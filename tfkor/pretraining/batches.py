@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tfkor.data.shards import join_shards
 from tfkor.pretraining.masking import Masking, draw_masks
 from tfkor.pretraining.randomness import keys, uniforms
-from tfkor.pretraining.rows import NO_PAIR, Rows, make_rows
+from tfkor.pretraining.rows import NO_PAIR, Rows, check_rows, make_rows
 from tfkor.text.wordpiece import spans
 
 NOISE = 17  # the stream of random numbers that replaced tokens are sampled with
@@ -37,6 +38,9 @@ class Recipe:
     static_masks: bool = False
     replaced_tokens: bool = False
 
+    def __post_init__(self):
+        check_rows(self.length, self.pairs, self.packing)
+
     @property
     def predictions(self):
         return self.max_predictions or self.masking.predictions(self.length)
@@ -62,13 +66,20 @@ class PretrainingBatches:
         or "held_out".
       on_damage: "stop" or "skip" a shard that can't be read, with a warning.
 
+    With NSP a shard of less than two documents is read as one with a neighbour.
+
     Raises:
-      ValueError: an epoch doesn't fill one batch.
+      ValueError: an epoch doesn't fill one batch, or NSP with one document in all.
     """
 
     def __init__(self, shards, recipe, batch_size, seed=0, held_out=0.0, part="train", group=8, on_damage="stop"):
         self.shards, self.recipe, self.batch_size, self.seed = shards, recipe, batch_size, seed
         self.held_out, self.part, self.group, self.on_damage = held_out, part, group, on_damage
+        if recipe.pairs == "nsp" and (found := shards.manifest["documents"]) < 2:
+            raise ValueError(
+                f"{shards.folder}: nsp draws its wrong pairs from other documents, but there is {found}; expected two "
+                "at least, with blank lines between them in the corpus, or no pairs"
+            )
         tokenizer = shards.tokenizer
         self.tokenizer, self.continuations = tokenizer, np.asarray(tokenizer.continuations)
         special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
@@ -103,22 +114,22 @@ class PretrainingBatches:
         if self.loaded and self.loaded[0] == (epoch, group):
             return self.loaded[1]
         order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.shards))
-        parts = []
-        for i in sorted(order[group * self.group : (group + 1) * self.group]):
-            shard = self.read(int(i))
-            if shard is None:
-                continue
-            documents = self.documents(int(i), len(shard.document_splits) - 1)
-            recipe = self.recipe
-            rows = make_rows(
-                shard, recipe.length, recipe.pairs, recipe.packing, [self.seed, drawn, int(i)],
-                recipe.short_seq_prob, documents,
-            )  # fmt: skip
-            parts.append((int(i), shard, rows))
-        rows = GroupRows.of(parts)
+        parts = self.parts(sorted(order[group * self.group : (group + 1) * self.group]))
+        if self.recipe.pairs == "nsp":
+            parts = with_two_documents(parts)
+        rows = GroupRows.of([(i, shard, self.rows_of(shard, drawn, i, documents)) for i, shard, documents in parts])
         rows.order = np.random.default_rng([self.seed, epoch, 2, group]).permutation(len(rows))
         self.loaded = (epoch, group), rows
         return rows
+
+    def parts(self, numbers):
+        """(number, Shard, its documents of this part, bool [D]) of those shards that can be read."""
+        read = ((int(i), self.read(int(i))) for i in numbers)
+        return [(i, shard, self.documents(i, len(shard.document_splits) - 1)) for i, shard in read if shard is not None]
+
+    def rows_of(self, shard, epoch, number, documents=None):
+        recipe, seed = self.recipe, [self.seed, epoch, number]
+        return make_rows(shard, recipe.length, recipe.pairs, recipe.packing, seed, recipe.short_seq_prob, documents)
 
     def read(self, i):
         try:
@@ -134,7 +145,7 @@ class PretrainingBatches:
     def documents(self, shard, number):
         """bool [D]: the documents of a shard that belong to this part."""
         if not self.held_out:
-            return None
+            return np.ones(number, bool)
         held_out = uniforms(keys(HELD_OUT, shard, np.arange(number)), 0, 1)[:, 0] < self.held_out
         return held_out if self.part == "held_out" else ~held_out
 
@@ -170,6 +181,17 @@ class PretrainingBatches:
             batch["pair_labels"] = np.maximum(labels, 0)
             batch["pair_weights"] = (has_pair / max(has_pair.sum(), 1)).astype(np.float32)
         return {**batch, **drawn}
+
+
+def with_two_documents(parts):
+    """`parts` of PretrainingBatches, each with two documents to take at least, where so many are left."""
+    out = []
+    for part in parts:
+        if out and min(out[-1][2].sum(), part[2].sum()) < 2:
+            number, shard, documents = out.pop()
+            part = number, join_shards([shard, part[1]]), np.concatenate([documents, part[2]])
+        out.append(part)
+    return out
 
 
 class GroupRows:

@@ -30,13 +30,18 @@ class MaskedLanguageModel(keras.Model):
         super().__init__(**kwargs)
         self.encoder, self.pairs = encoder, pairs
         self.masked_lm_head = MaskedLmHead.of(encoder)
-        self.pair_head = PairHead.of(encoder) if pairs else None
+        self.pair_head = PairHead.of(encoder, name=f"{pairs}_head") if pairs else None
         self.built = True
 
     @property
     def encoders(self):
         """{name: encoder}, what a run leaves for others to use."""
         return {"encoder": self.encoder}
+
+    @property
+    def heads(self):
+        """{name of the encoder: its heads}."""
+        return {"encoder": [self.masked_lm_head, *([self.pair_head] if self.pairs else [])]}
 
     def idle_variables(self):
         """Variables that the loss does not depend on: the pooler of an encoder that learns no pairs."""
@@ -97,6 +102,11 @@ class ReplacedTokenDetection(keras.Model):
     def encoders(self):
         """{name: encoder}, what a run leaves for others to use."""
         return {"encoder": self.discriminator, "generator": self.generator}
+
+    @property
+    def heads(self):
+        """{name of the encoder: its heads}."""
+        return {"encoder": [self.discriminator_head], "generator": [self.masked_lm_head]}
 
     def idle_variables(self):
         return []

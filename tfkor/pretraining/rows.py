@@ -43,13 +43,12 @@ def make_rows(shard, length, pairs=None, packing=False, seed=0, short_seq_prob=0
       seed: int or list of int; the same seed gives the same rows.
       documents: bool [D], the ones to take; None takes all.
 
+    NSP with one document alone has true pairs only.
+
     Raises:
-      ValueError: pairs with packing, or NSP in a shard with less than two documents.
+      ValueError: pairs with packing, or rows too short for anything.
     """
-    if pairs not in (None, *PAIRS):
-        raise ValueError(f"pairs is {pairs!r}; expected one of {PAIRS} or None")
-    if pairs and packing:
-        raise ValueError(f"packing with pairs={pairs!r}: a packed row has no one pair; expected one of both")
+    check_rows(length, pairs, packing)
     random = np.random.default_rng(seed)
     splits, documents_at = shard.sentence_splits, shard.document_splits
     begin, end = documents_at[:-1], documents_at[1:]
@@ -62,6 +61,21 @@ def make_rows(shard, length, pairs=None, packing=False, seed=0, short_seq_prob=0
     order = np.argsort(group, kind="stable")
     row_splits = np.append(0, np.cumsum(np.bincount(group)))
     return Rows(starts[order], ends[order], row_splits, np.full(len(row_splits) - 1, NO_PAIR, np.int32))
+
+
+def check_rows(length, pairs, packing):
+    if pairs not in (None, *PAIRS):
+        raise ValueError(f"pairs is {pairs!r}; expected one of {PAIRS} or None")
+    if pairs and packing:
+        raise ValueError(f"packing with pairs={pairs!r}: a packed row has no one pair; expected one of both")
+    if length < least_length(pairs):
+        told = f" with pairs={pairs!r}" if pairs else ""
+        raise ValueError(f"the length of a row is {length}; expected at least {least_length(pairs)}{told}")
+
+
+def least_length(pairs):
+    """The ids of the shortest rows: [CLS] and [SEP] with a token; [CLS], [SEP] and [SEP] with a token each."""
+    return 5 if pairs else 3
 
 
 def single_rows(splits, begin, end, room):
@@ -79,8 +93,6 @@ def single_rows(splits, begin, end, room):
 
 def paired_rows(splits, begin, end, room, pairs, random, short_seq_prob):
     """create_instances_from_document of google-research/bert and albert, for all documents side by side."""
-    if pairs == "nsp" and len(begin) < 2:
-        raise ValueError(f"nsp draws its wrong pairs from other documents, but a shard has {len(begin)}; expected two")
     first_sentence, last_sentence, document = begin, end, np.arange(len(begin))
     at, stop = begin, end
     out = []
@@ -93,7 +105,10 @@ def paired_rows(splits, begin, end, room, pairs, random, short_seq_prob):
         cut = at + 1 + (random.random(len(at)) * (sentences - 1)).astype(np.int64)
         first, second = (splits[at], splits[cut]), (splits[cut], splits[until])
         coin = random.random(len(at)) < 0.5
-        if pairs == "nsp":
+        if pairs == "nsp" and len(begin) == 1:  # no other document to draw from
+            label = np.where(sentences == 1, NO_PAIR, 0)
+            following = until
+        elif pairs == "nsp":
             label = np.where((sentences == 1) | coin, 1, 0)
             other = (document + random.integers(1, len(begin), len(at))) % len(begin)
             width = last_sentence[other] - first_sentence[other]

@@ -13,8 +13,10 @@ import keras
 import numpy as np
 
 from tfkor.files import new_file, write_json
-from tfkor.pretraining.alarms import Alarms
+from tfkor.pretraining.alarms import Alarms, check_finite
 from tfkor.pretraining.batches import Prefetch, PretrainingBatches
+from tfkor.pretraining.checks import check_batches, check_lengths, read_plan
+from tfkor.pretraining.held_out import held_out_batches, told_of_little_text
 from tfkor.training import Checkpoints, InferenceStep, Progress, TrainStep, WarmupDecay
 from tfkor.training.fitting import scalar_log
 from tfkor.training.flops import training_flops
@@ -42,8 +44,9 @@ class Pretraining:
         run = Pretraining("runs/electra", model, optimizer, [Phase(batches)], learning_rate=5e-4, steps=10_000)
         figures = run.train()
 
-    The folder holds plan.json (the number of steps, once it is fitted), log.jsonl, checkpoints/ and, by its caller, the
-    encoders. After SIGKILL the weights become those, bit for bit, of a run that was never killed, on one device.
+    The folder holds plan.json (the settings, and the number of steps, once it is fitted), log.jsonl, checkpoints/ and,
+    by its caller, the encoders. After SIGKILL the weights become those, bit for bit, of a run that was never killed, on
+    one device.
 
     Args:
       model: an objective (tfkor.pretraining.objectives).
@@ -55,14 +58,17 @@ class Pretraining:
       hours: what the steps, evaluations and checkpoints may take; a few steps are timed first and undone.
       clip_norm, accumulation, jit_compile, strategy: see TrainStep.
       log_every, evaluate_every, save_every: in steps; 0 evaluates or saves at the end only.
-      evaluation_batches: how many held-out batches an evaluation takes.
+      evaluation_batches: how many held-out batches an evaluation takes, or less where there is less text.
       on_evaluation: called with (step, figures, a held-out batch) for samples of predictions.
       keep, on_damage: see Checkpoints.
       tensorboard: a folder, or None.
       peak_flops: what the device can do per second, for the log's MFU; None leaves it out.
+      replicas: how many devices a batch is cut over.
+      settings: {name of a flag: value} of what decides the run; it goes on with the same ones only.
 
     Raises:
-      ValueError: both or neither of steps and hours; a plan in the folder that is another run's.
+      ValueError: both or neither of steps and hours; batches that can't be cut evenly, or with longer rows than the
+        encoder has positions; a plan in the folder that is another run's.
     """
 
     def __init__(
@@ -91,16 +97,23 @@ class Pretraining:
         tensorboard=None,
         peak_flops=None,
         chief=True,
+        replicas=1,
+        settings=None,
     ):
         if (steps is None) == (hours is None):
             raise ValueError(f"steps is {steps} and hours {hours}; expected one of them")
         if abs(sum(phase.share for phase in phases) - 1) > 1e-6 or any(phase.share <= 0 for phase in phases):
             raise ValueError(f"the shares of the phases are {[p.share for p in phases]}; expected a sum of 1")
+        check_batches(phases, accumulation, replicas)
+        check_lengths(phases, model.encoders)
         self.folder, self.model, self.optimizer, self.phases = Path(folder), model, optimizer, phases
-        self.learning_rate, self.steps, self.hours, self.warmup, self.power = learning_rate, steps, hours, warmup, power
+        self.learning_rate, self.warmup, self.power = learning_rate, warmup, power
+        self.steps = self.steps_asked = steps
+        self.hours = hours
         self.log_every, self.evaluate_every, self.save_every = log_every, evaluate_every, save_every
         self.evaluation_batches, self.on_evaluation = evaluation_batches, on_evaluation
         self.tensorboard, self.peak_flops, self.chief = tensorboard, peak_flops, chief
+        self.settings = json.loads(json.dumps(settings or {}))  # as a file has them
         self.checkpoints = Checkpoints(self.folder / "checkpoints", keep, on_damage)
         idle = {id(variable) for variable in model.idle_variables()}
         self.step_fn = TrainStep(
@@ -116,6 +129,8 @@ class Pretraining:
         self.health = InferenceStep(model, model.health)
         self.alarms = Alarms(phases[0].batches.tokenizer.vocab_size)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.saved, self.figures = None, {}  # the step of the newest checkpoint, what the last step said
+        self.held_out = [[] for _ in phases]  # the batches of an evaluation
         self.data = [phase.batches.state for phase in phases]  # where each goes on; batches are drawn ahead of that
         self.asked_to_stop = None
 
@@ -126,20 +141,22 @@ class Pretraining:
 
         Raises:
           Stopped: SIGTERM or Ctrl-C came; a checkpoint was saved.
-          FloatingPointError: the loss is not finite.
+          FloatingPointError: the loss is not finite; what is saved is from before.
           OSError: a checkpoint could not be written; the message names the last whole one.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.restore()
+        self.read_plan()
+        self.draw_ahead()
         self.make_plan()
+        self.restore()
         schedule = WarmupDecay(self.learning_rate, int(self.warmup * self.steps), self.steps, self.power)
         log = scalar_log(self.tensorboard if self.chief else None)
         with self.stop_signals(), lost_processes_told():
             for number, end in enumerate(self.phase_ends()):
                 if self.step < end:
                     self.train_phase(number, end, schedule, log)
-        figures = self.evaluate(self.phases[-1])
         self.save()
+        figures = self.evaluate(len(self.phases) - 1)
         return {"steps": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **figures}
 
     def train_phase(self, number, end, schedule, log):
@@ -153,7 +170,7 @@ class Pretraining:
         try:
             for batch, state in itertools.islice(drawn, end - self.step):
                 rate = float(schedule(self.step))
-                figures = self.step_fn(batch, rate)
+                self.figures = figures = self.step_fn(batch, rate)
                 self.step += 1
                 real = int((batch["input_mask"] > 0).sum())
                 self.tokens += real
@@ -165,15 +182,26 @@ class Pretraining:
                     self.write_log(batch, figures, losses, rate, since, flops, log)
                     losses, since = losses[-1:], Window()
                 self.data[number] = state
-                if self.evaluate_every and self.step % self.evaluate_every == 0 and self.step < self.steps:
-                    self.evaluate(phase)
-                due = self.save_every and self.step % self.save_every == 0 and self.step < self.steps
-                if due or self.asked_to_stop:
-                    self.save()
-                self.stop_if_asked()
+                self.save_and_evaluate(number)
         finally:
             drawn.close()
         progress.close()
+
+    def save_and_evaluate(self, number):
+        """What is due after a step: an evaluation that fails costs no step."""
+        due = self.step < self.steps
+        if self.asked_to_stop or (due and self.save_every and self.step % self.save_every == 0):
+            self.save()
+        try:
+            if due and self.evaluate_every and self.step % self.evaluate_every == 0:
+                self.evaluate(number)
+        except Exception:
+            self.save()
+            raise
+        if self.asked_to_stop:
+            self.save()
+            path = self.checkpoints.path(self.step)
+            raise Stopped(f"{self.asked_to_stop}: saved {path}; the same command goes on from there")
 
     def write_log(self, batch, figures, losses, rate, since, flops, log):
         """One line in log.jsonl: training figures, health of the last batch, speed; alarms in words."""
@@ -194,13 +222,12 @@ class Pretraining:
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line | ({"alarms": alarms} if alarms else {}), ensure_ascii=False) + "\n")
 
-    def evaluate(self, phase):
-        """The figures of `health` on held-out batches, always the same ones, with `held_out_` before their names."""
-        if phase.held_out is None:
+    def evaluate(self, number):
+        """The figures of `health` on the held-out batches of a phase, with `held_out_` before their names."""
+        batches = self.held_out[number]
+        if not batches:
             return {}
         self.step_fn.sync()
-        phase.held_out.state = {"epoch": 0, "group": 0, "batch": 0}
-        batches = list(itertools.islice(phase.held_out, self.evaluation_batches))
         rows = [{name: float(value) for name, value in self.health(batch).items()} for batch in batches]
         figures = {f"held_out_{name}": sum(row[name] for row in rows) / len(rows) for name in rows[0]}
         if self.chief:
@@ -210,6 +237,17 @@ class Pretraining:
                 self.on_evaluation(self.step, figures, batches[0])
         return figures
 
+    def draw_ahead(self):
+        """Draws the held-out batches, and one of each phase: what can't be drawn is said before the first step."""
+        for number, phase in enumerate(self.phases):
+            start = dict(phase.batches.state)
+            next(phase.batches)
+            phase.batches.state = start
+            if phase.held_out is not None:
+                self.held_out[number] = held_out_batches(phase.held_out, self.evaluation_batches)
+                if self.chief and (words := told_of_little_text(phase.held_out, self.held_out[number])):
+                    print(words, file=sys.stderr, flush=True)
+
     # === The plan ===
 
     def phase_ends(self):
@@ -217,28 +255,27 @@ class Pretraining:
         shares = np.cumsum([phase.share for phase in self.phases])
         return [round(float(share) * self.steps) for share in shares[:-1]] + [self.steps]
 
+    def asked(self):
+        return {"steps": self.steps_asked, "hours": self.hours}
+
+    def read_plan(self):
+        """The folder's plan, or None; see `tfkor.pretraining.checks.read_plan`."""
+        return read_plan(self.folder / PLAN, self.asked(), self.settings, bool(self.checkpoints.steps()))
+
     def make_plan(self):
         """Sets `steps`: the plan's, if there is one, so that a run that goes on keeps its schedule."""
-        path = self.folder / PLAN
-        if path.is_file():
-            plan = json.loads(path.read_text(encoding="utf-8"))
-            asked = {"steps": self.steps, "hours": self.hours}
-            if plan["asked"] != asked:
-                raise ValueError(f"{path}: the run was begun with {plan['asked']}; found {asked}. Name a new folder")
-            self.steps = plan["steps"]
-            return
-        asked = {"steps": self.steps, "hours": self.hours}
-        timed = None
-        if self.steps is None:
+        plan, timed = self.read_plan(), None
+        if plan is None and self.steps is None:
             timed = [self.seconds_a_step(phase) for phase in self.phases]
             mean = sum(phase.share * seconds for phase, seconds in zip(self.phases, timed, strict=True))
             self.steps = max(len(self.phases), int(self.hours * 3600 / mean))
-        if self.chief:
-            write_json(path, {"steps": self.steps, "asked": asked, "seconds_a_step": timed})
-        elif timed:  # each worker has timed something else
-            while not path.is_file():
-                time.sleep(0.1)
-            self.steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        if plan is None and self.chief:
+            plan = {"steps": self.steps, "asked": self.asked(), "seconds_a_step": timed, "settings": self.settings}
+            write_json(self.folder / PLAN, plan)
+        while plan is None and timed:  # each worker has timed something else
+            time.sleep(0.1)
+            plan = self.read_plan()
+        self.steps = plan["steps"] if plan else self.steps
 
     def seconds_a_step(self, phase, steps=8):
         """Times training steps, and leaves weights, optimizer and data as they were."""
@@ -283,21 +320,35 @@ class Pretraining:
                 variable.assign(value)
 
     def save(self):
-        """Writes a checkpoint of this step."""
-        arrays = self.arrays()
-        if not self.chief:
+        """Writes a checkpoint of this step, if it has none yet.
+
+        Raises:
+          FloatingPointError: the last step or the weights are not finite: the checkpoints from before stay.
+        """
+        if self.saved == self.step:
             return
-        state = {"data": self.data, "tokens": self.tokens, "seconds": self.seconds}
-        self.checkpoints.save(self.step, arrays, state)
+        arrays = self.arrays()
+        check_finite(self.step, self.figures)
+        check_finite(self.step, {f"weight {name}": value for name, value in arrays["model"].items()})
+        if self.chief:
+            state = {"data": self.data, "tokens": self.tokens, "seconds": self.seconds}
+            self.checkpoints.save(self.step, arrays, state)
+        self.saved = self.step
 
     def restore(self):
         """Goes on from the newest whole checkpoint, if there is one; forgets what the log says of later steps."""
         found = self.checkpoints.latest()
         if found is not None:
             self.step, arrays, state = found
+            self.saved = self.step
             self.assign(arrays, self.checkpoints.path(self.step))
             self.tokens, self.seconds = state["tokens"], state["seconds"]
             self.data = state["data"]
+            if len(self.data) != len(self.phases):
+                raise ValueError(
+                    f"{self.checkpoints.path(self.step)}: a run with {len(self.data)} lengths of rows, found "
+                    f"{len(self.phases)}; expected the same --long_length as the run was begun with"
+                )
             for phase, data in zip(self.phases, self.data, strict=True):
                 phase.batches.state = data
         if self.chief and (path := self.folder / LOG).is_file():
@@ -323,12 +374,6 @@ class Pretraining:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def stop_if_asked(self):
-        if self.asked_to_stop:
-            raise Stopped(
-                f"{self.asked_to_stop}: saved {self.checkpoints.path(self.step)}; the same command goes on from there"
-            )
 
 
 class Window:

@@ -19,7 +19,8 @@ def say(text):
 def run_program(define_flags, job):
     """Defines the flags, runs `job() -> dict of figures` and prints the figures as one line of JSON.
 
-    Bad input (ValueError, OSError) ends with its message alone and exit status 1; a wrong flag also with the help.
+    Bad input (ValueError, OSError) and a missing package end with their message alone and exit status 1; a wrong flag
+    also with the help.
     """
 
     def main(argv):
@@ -28,7 +29,7 @@ def run_program(define_flags, job):
         absl_logging.set_verbosity(absl_logging.WARNING)  # TensorFlow tells of each file that it writes
         try:
             figures = job()
-        except (ValueError, OSError, FloatingPointError) as error:
+        except (ValueError, OSError, FloatingPointError, ImportError) as error:
             say(f"error: {error}")
             raise SystemExit(1) from None
         print(json.dumps(figures, ensure_ascii=False), flush=True)

@@ -38,6 +38,8 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
         "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
     )
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer; by default the checkpoint's, or a new one.")
+    about = "Whether the tokenizer folds case: a new one, or that of a published checkpoint whose files don't say it."
+    flags.DEFINE_bool("lowercase", None, about)
     flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.", lower_bound=6)
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
     flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
@@ -93,7 +95,7 @@ def label_smoothing():
     return {"label_smoothing": FLAGS.label_smoothing}
 
 
-def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
+def encoder_and_tokenizer(texts, symbols=(), **changes):
     """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`.
 
     `symbols` are strings that shall be one piece each; with LoRA their vectors stay as they are drawn. `changes` are
@@ -111,7 +113,7 @@ def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
     if FLAGS.init_checkpoint:
         encoder, tokenizer = from_checkpoint(tokenizer)
     else:
-        encoder, tokenizer = with_random_weights(tokenizer, texts, lowercase, changes)
+        encoder, tokenizer = with_random_weights(tokenizer, texts, changes)
     if symbols:
         encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, symbols)
     if FLAGS.lora_rank:
@@ -120,17 +122,21 @@ def encoder_and_tokenizer(texts, lowercase=False, symbols=(), **changes):
 
 
 def from_checkpoint(tokenizer):
-    dropout = {"hidden_dropout_prob": FLAGS.hidden_dropout}
-    encoder, own = zoo.load(FLAGS.init_checkpoint, dtype=FLAGS.precision, **dropout)
+    name = FLAGS.init_checkpoint
+    options = {"hidden_dropout_prob": FLAGS.hidden_dropout, **zoo.known_options(name)}
+    if FLAGS.lowercase is not None:
+        options["lowercase"] = FLAGS.lowercase
+    encoder, own = zoo.load(name, dtype=FLAGS.precision, **options)
     if tokenizer is None and own is None:
         raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
     return encoder, tokenizer or own
 
 
-def with_random_weights(tokenizer, texts, lowercase, changes):
+def with_random_weights(tokenizer, texts, changes):
     from tfkor.text import Tokenizer, train_wordpiece
 
     if tokenizer is None:
+        lowercase = bool(FLAGS.lowercase)
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
         tokenizer = Tokenizer.from_vocab(vocab, lowercase=lowercase)
     encoder_class, config_class = zoo.architecture(FLAGS.model)

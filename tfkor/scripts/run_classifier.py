@@ -60,7 +60,6 @@ def define_flags():
     about = "Rows cut from the training data for dev, where there is no dev data."
     flags.DEFINE_integer("dev_rows", 2000, about, lower_bound=0)
     # Model
-    flags.DEFINE_bool("lowercase", False, "Whether a tokenizer that is trained here folds case.")
     about = "Layers of an encoder with random weights, if not the size's."
     flags.DEFINE_integer("num_hidden_layers", None, about, lower_bound=1)
     flags.DEFINE_enum("pooling", "first", ("first", "max", "mean"), "What of the encoder's output the classifier sees.")
@@ -135,7 +134,7 @@ def build_classifier(train, labels=None):
 
     texts = train.texts + (train.pairs or [])
     changes = {} if FLAGS.num_hidden_layers is None else {"num_hidden_layers": FLAGS.num_hidden_layers}
-    encoder, tokenizer = fine_tuning.encoder_and_tokenizer(texts, FLAGS.lowercase, **changes)
+    encoder, tokenizer = fine_tuning.encoder_and_tokenizer(texts, **changes)
     return TextClassifier(
         encoder,
         dropout=FLAGS.dropout,

