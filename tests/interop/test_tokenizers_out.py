@@ -182,6 +182,20 @@ def test_transformers_loads_it(tmp_path):
     assert (theirs.pad_token_id, theirs.mask_token, theirs.model_max_length) == (tokenizer.pad_id, "[MASK]", 32)
 
 
+@pytest.mark.parametrize("with_model", [True, False])
+def test_tokens_added_to_a_sentencepiece_model_are_refused(with_model, tmp_path):
+    write_tokenizer(tmp_path, like_xlmr())
+    shutil.rmtree(tmp_path / "tfkor_tokenizer")
+    if with_model:
+        (tmp_path / "sentencepiece.bpe.model").write_bytes(like_xlmr().vocab_file)
+    assert read_tokenizer(tmp_path).vocab_size == like_xlmr().vocab_size
+    fast = Fast.from_file(str(tmp_path / "tokenizer.json"))
+    fast.add_tokens(["<e1>"])
+    fast.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="the added token '<e1>', which tfkor's sentencepiece tokenizers can't have"):
+        read_tokenizer(tmp_path)
+
+
 def test_an_xlm_roberta_that_transformers_wrote_is_read(tmp_path):
     transformers = pytest.importorskip("transformers")
     (tmp_path / "in").mkdir()

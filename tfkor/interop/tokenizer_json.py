@@ -46,7 +46,7 @@ def read_unigram(path, values, config, nfc):
     vocab = [piece for piece, _ in pieces]
     vocab += [content for _, content in added_here(values, len(vocab))]
     found = {step["type"]: step for step in steps_of(values.get("normalizer"), path)}
-    known = {"NFC", "NFKD", "StripAccents", "Lowercase", "Precompiled", "Replace", "Strip", "Nmt", "NFKC"}
+    known = {"NFC", "NFKD", "StripAccents", "Lowercase", "Precompiled", "Replace", "Strip"}
     if other := sorted(set(found) - known):
         raise ValueError(f"{path}: the normalizer {other[0]}; expected some of {', '.join(sorted(known))}")
     special = special_of(vocab, config, path)
@@ -134,6 +134,16 @@ def added_tokens(folder, config):
         if options := [name for name in PLACES if token.get(name)]:
             raise ValueError(f"{path}: the added token {token['content']!r} has {options[0]}; expected one without")
     return [(i, token["content"]) for i, token in tokens.items()]
+
+
+def refuse_added(folder, config):
+    """ValueError where tokens were added to a vocabulary whose model looks for no others than its own pieces."""
+    usual = {f"<{name}>" for name in ("s", "/s", *ROLES)}
+    if found := [content for _, content in added_tokens(folder, config) if content not in usual]:
+        raise ValueError(
+            f"{folder}: the added token {found[0]!r}, which tfkor's sentencepiece tokenizers can't have; expected "
+            "special tokens alone"
+        )
 
 
 def added_here(values, size):

@@ -5,7 +5,7 @@ from pathlib import Path
 from tfkor.files import new_file, write_json
 from tfkor.interop.configs import read_config
 from tfkor.interop.fast_tokenizers import fast_tokenizer, special_tokens
-from tfkor.interop.tokenizer_json import added_tokens, read_unigram, read_wordpiece, with_added
+from tfkor.interop.tokenizer_json import added_tokens, read_unigram, read_wordpiece, refuse_added, with_added
 from tfkor.text import Tokenizer
 from tfkor.text.published import PublishedTokenizer
 from tfkor.text.vocabulary import read_vocab
@@ -37,6 +37,7 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
     config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     for name in SENTENCEPIECE:
         if (folder / name).is_file():
+            refuse_added(folder, config)
             return read_sentencepiece(folder / name, config, nfc)
     fast = folder / "tokenizer.json"
     if (folder / "vocab.txt").is_file():
@@ -46,6 +47,7 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
         model = values["model"] if isinstance(values.get("model"), dict) else {}
         kind = model.get("type", "WordPiece")
         if kind == "Unigram":
+            refuse_added(folder, config)
             return read_unigram(fast, values, config, nfc)
         if kind != "WordPiece":
             raise ValueError(
