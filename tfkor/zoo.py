@@ -20,12 +20,15 @@ def save(folder, encoder, tokenizer=None, overwrite=False, half=False, heads=())
     """Writes config.json, encoder.weights.h5 and tokenizer/ into `folder`, whole or not at all.
 
     With `half` the weights go into encoder.float16.npz instead, which is half as large; `load` makes float32 of it.
-    `heads`, those of a pretraining, go into heads.npz, for who trains on; `load` doesn't need them.
+    LoRA weights are added to the kernels. `heads`, those of a pretraining, go into heads.npz, for who trains on; `load`
+    doesn't need them.
     """
+    from tfkor.training.lora import merge_lora
+
     with new_folder(folder, overwrite) as temporary:
         write_json(temporary / CONFIG, {"architecture": type(encoder).__name__, **encoder.config.to_dict()})
         if half:
-            write_half(temporary / HALF, encoder)
+            write_half(temporary / HALF, merge_lora(encoder))
         else:
             encoder.save_weights(temporary / WEIGHTS)
         if heads:

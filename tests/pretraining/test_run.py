@@ -12,6 +12,7 @@ from tiny_corpus import write_shards
 
 from tfkor.files import write_json
 from tfkor.pretraining import Phase, Pretraining, PretrainingBatches, Recipe, Stopped
+from tfkor.pretraining.checks import await_plan
 from tfkor.training import AdamW, Checkpoints
 
 
@@ -255,3 +256,10 @@ def test_accumulation_gives_the_step_of_the_whole_batch(tmp_path, shards, make_m
         ends.append(weights(model))
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_a_plan_that_never_comes_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"plan\.json: not there after 0\.2 s; expected the first worker to"):
+        await_plan(tmp_path / "plan.json", lambda: None, seconds=0.2)
+    answers = iter([None, {"steps": 3}])
+    assert await_plan(tmp_path / "plan.json", lambda: next(answers)) == {"steps": 3}

@@ -51,6 +51,10 @@ def test_only_the_small_kernels_are_trained_saved_and_merged(tmp_path):
     again = encoder()
     load_lora(tmp_path / "lora.npz", again)
     merged = merge_lora(model)
+    for half in (False, True):
+        zoo.save(tmp_path / f"half {half}", model, half=half)
+        saved, _ = zoo.load(tmp_path / f"half {half}")
+        np.testing.assert_allclose(saved(inputs())[1], model(inputs())[1], atol=2e-3 if half else 1e-5)
     assert not lora_layers(merged) and len(merged.variables) < len(model.variables)
     for found in (again, merged):
         for ours, theirs in zip(found(inputs()), model(inputs())):

@@ -1,6 +1,7 @@
 """What would end a pretraining in an error, or train on less than it seems, found before its first step."""
 
 import json
+import time
 
 
 def check_batches(phases, parts, replicas):
@@ -64,3 +65,20 @@ def read_plan(path, asked, settings, is_saved):
             f"{path}: the run was begun with other values: {'; '.join(wrong)}. Name a new folder for another run"
         )
     return None if wrong else plan
+
+
+def await_plan(path, read, seconds=1800):
+    """What `read()` gives once it is not None: the plan that the first worker writes.
+
+    Raises:
+      FileNotFoundError: it didn't come in so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while (plan := read()) is None:
+        if time.monotonic() > end:
+            raise FileNotFoundError(
+                f"{path}: not there after {seconds:g} s; expected the first worker to write it: all machines must "
+                "share the file system of --model_dir"
+            )
+        time.sleep(0.1)
+    return plan

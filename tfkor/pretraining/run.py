@@ -15,7 +15,7 @@ import numpy as np
 from tfkor.files import new_file, write_json
 from tfkor.pretraining.alarms import Alarms, check_finite
 from tfkor.pretraining.batches import Prefetch, PretrainingBatches
-from tfkor.pretraining.checks import check_batches, check_lengths, read_plan
+from tfkor.pretraining.checks import await_plan, check_batches, check_lengths, read_plan
 from tfkor.pretraining.held_out import held_out_batches, told_of_little_text
 from tfkor.training import Checkpoints, InferenceStep, Progress, TrainStep, WarmupDecay
 from tfkor.training.fitting import scalar_log
@@ -272,9 +272,8 @@ class Pretraining:
         if plan is None and self.chief:
             plan = {"steps": self.steps, "asked": self.asked(), "seconds_a_step": timed, "settings": self.settings}
             write_json(self.folder / PLAN, plan)
-        while plan is None and timed:  # each worker has timed something else
-            time.sleep(0.1)
-            plan = self.read_plan()
+        if plan is None and timed:  # each worker has timed something else
+            plan = await_plan(self.folder / PLAN, self.read_plan)
         self.steps = plan["steps"] if plan else self.steps
 
     def seconds_a_step(self, phase, steps=8):
