@@ -51,7 +51,14 @@ def shards(tmp_path_factory):
 def electra(shards, tmp_path_factory):
     """The folder of a finished run of ELECTRA, and its figures."""
     folder = tmp_path_factory.mktemp("electra")
-    return folder, run(shards=shards, model_dir=folder, model="electra", steps=12, **SMALL)
+    return folder, run(shards=shards, model_dir=folder, model="electra", steps=12, learning_rate=1e-2, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def bert(shards, tmp_path_factory):
+    """The same of BERT."""
+    folder = tmp_path_factory.mktemp("bert")
+    return folder, run(shards=shards, model_dir=folder, model="bert", steps=12, learning_rate=1e-2, **SMALL)
 
 
 def same(some, others):
@@ -72,7 +79,7 @@ def test_a_run_leaves_encoders_with_their_tokenizer(electra, shards):
 
 def test_the_same_command_goes_on(electra, shards):
     folder, figures = electra
-    again = run(shards=shards, model_dir=folder, model="electra", steps=12, **SMALL)
+    again = run(shards=shards, model_dir=folder, model="electra", steps=12, learning_rate=1e-2, **SMALL)
     assert again["steps"] == 12
     np.testing.assert_allclose(again["held_out_loss"], figures["held_out_loss"], rtol=1e-6)
 
@@ -146,10 +153,11 @@ def test_a_tpu_that_is_not_there_is_said(shards, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["bert", "electra"])
-def test_heads_come_along(model, shards, tmp_path, capsys):
+def test_heads_come_along(model, shards, request, tmp_path, capsys):
     """Trained on at a learning rate of 0, a run has the held-out losses of the one before."""
-    first = run(shards=shards, model_dir=tmp_path / "a", model=model, steps=12, learning_rate=1e-2, **SMALL)
-    assert "anew" not in capsys.readouterr().err
+    folder, first = request.getfixturevalue(model)
+    shutil.copytree(folder, tmp_path / "a")
+    capsys.readouterr()
     more = dict(shards=shards, init_checkpoint=tmp_path / "a", steps=1, learning_rate=0.0)
     again = run(model_dir=tmp_path / "b", model=model, **more, **SMALL)
     assert "anew" not in capsys.readouterr().err
@@ -157,22 +165,23 @@ def test_heads_come_along(model, shards, tmp_path, capsys):
     assert len(losses) == 3
     np.testing.assert_allclose([again[name] for name in losses], [first[name] for name in losses], rtol=1e-5)
     if model == "bert":
-        run(model_dir=tmp_path / "c", model=model, objectives="mlm,sop", **more, **SMALL)
+        run(model_dir=tmp_path / "c", model=model, objectives="mlm,sop", **more, **SMALL | {"held_out": 0.0})
         assert "sop_head begins anew: the checkpoint of the encoder has one for other pairs" in capsys.readouterr().err
     else:
         with pytest.raises(ValueError, match=r"--generator_size=0\.5 is 64 wide, but the generator .* 32; leave"):
             run(model_dir=tmp_path / "c", model=model, generator_size=0.5, **more, **SMALL)
         (tmp_path / "a/encoder/heads.npz").unlink()
-        run(model_dir=tmp_path / "c", model=model, **more | {"init_checkpoint": tmp_path / "a/encoder"}, **SMALL)
+        more["init_checkpoint"] = tmp_path / "a/encoder"
+        run(model_dir=tmp_path / "c", model=model, **more, **SMALL | {"held_out": 0.0})
         said = capsys.readouterr().err
         assert "discriminator_head begins anew: the checkpoint of the encoder has none" in said
         assert "the generator begins anew: there is none" in said
 
 
-def test_heads_of_a_published_checkpoint_come_along(shards, tmp_path, capsys):
+def test_heads_of_a_published_checkpoint_come_along(bert, shards, tmp_path, capsys):
     """And rows are not longer than its table of positions."""
-    first = run(shards=shards, model_dir=tmp_path / "a", model="bert", steps=12, learning_rate=1e-2, **SMALL)
-    found = zoo.load_with_heads(tmp_path / "a")
+    folder, first = bert
+    found = zoo.load_with_heads(folder)
     save_huggingface(tmp_path / "published", found.encoder, heads=found.heads.values())
     more = dict(shards=shards, init_checkpoint=tmp_path / "published", steps=1, learning_rate=0.0, model="bert")
     capsys.readouterr()
@@ -218,11 +227,11 @@ def test_a_run_goes_on_with_its_own_flags_only(electra, shards, tmp_path):
     folder, _ = electra
     more = tmp_path / "more"
     shutil.copytree(folder, more)
-    same = dict(model_dir=more, model="electra", steps=12, **SMALL)
+    same = dict(model_dir=more, model="electra", steps=12, learning_rate=1e-2, **SMALL)
     other = write_shards(tmp_path / "other", documents=20).folder
     for values, words in (
         (dict(batch_size=4), "--batch_size: found 4, expected 8"),
-        (dict(learning_rate=1.0), r"--learning_rate: found 1\.0, expected 0\.0005"),
+        (dict(learning_rate=1.0), r"--learning_rate: found 1\.0, expected 0\.01"),
         (dict(seed=3), "--seed: found 3, expected 0"),
         (dict(long_length=48), "--long_length: found 48, expected None"),
         (dict(shards=other), "--shards: found SHA-256 .*, expected SHA-256"),

@@ -1,5 +1,6 @@
 """--seeds and --folds: a folder for each run, mean and deviation, what is done is not done again."""
 
+import contextlib
 import json
 import math
 
@@ -106,10 +107,9 @@ def test_a_ctrl_c_that_only_ended_the_epochs_is_no_finished_run(program, monkeyp
     write = runs.write_json
 
     def interrupted(path, value):
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # as fit does
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:  # as fit does
-            write(path, value)
+        write(path, value)
 
     monkeypatch.setitem(globals(), "write_json", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a background job
