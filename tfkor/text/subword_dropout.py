@@ -2,11 +2,12 @@
 
 What sentencepiece itself draws (`enable_sampling`) differs from process to process in its release 0.2.3, whatever seed
 is set, so that no training could be repeated. Pieces, scores and probabilities are those of its bpe_model.cc and
-unigram_model.cc; here about 10,000 texts of 40 characters are drawn in a second, an eighth of what the package draws.
+unigram_model.cc.
 """
 
 import heapq
 import math
+import re
 from itertools import pairwise
 
 ALPHA = 0.2  # smooths the probabilities of Unigram's segmentations; Kudo 2018, section 4
@@ -22,19 +23,19 @@ class Drawer:
     """
 
     def __init__(self, processor, kind):
+        from sentencepiece import sentencepiece_model_pb2
+
         self.processor, self.kind, self.unknown = processor, kind, processor.unk_id()
-        ids = [
-            i
-            for i in range(len(processor))
-            if not (processor.IsControl(i) or processor.IsUnknown(i) or processor.IsUnused(i) or processor.IsByte(i))
-        ]
-        self.pieces = {processor.IdToPiece(i): (i, processor.GetScore(i)) for i in ids}
+        model = sentencepiece_model_pb2.ModelProto.FromString(processor.serialized_model_proto())
+        entries = list(enumerate(model.pieces))
+        self.pieces = {entry.piece: (i, entry.score) for i, entry in entries if entry.type == entry.NORMAL}
         scores = [score for _, score in self.pieces.values()]
-        self.unknown_score = min(scores) - UNKNOWN_PENALTY
-        self.symbols = user_defined(processor)
-        highest = max(0.0, *scores)
-        for symbol in self.symbols:  # Unigram's always win; BPE's are never merged
-            self.pieces[symbol] = (self.pieces[symbol][0], len(symbol) * highest - 0.1)
+        self.unknown_score, highest = min(scores) - UNKNOWN_PENALTY, max(0.0, *scores)
+        self.symbols = {entry.piece: i for i, entry in entries if entry.type == entry.USER_DEFINED}
+        for symbol, i in self.symbols.items():  # Unigram's always win; BPE's are never merged
+            self.pieces[symbol] = (i, len(symbol) * highest - 0.1)
+        longest_first = sorted(self.symbols, key=len, reverse=True)
+        self.first_parts = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)  # symbols, characters
         self.longest = {}
         for piece in self.pieces:
             self.longest[piece[0]] = max(self.longest.get(piece[0], 0), len(piece))
@@ -79,7 +80,7 @@ class Drawer:
 
     def merged(self, text, dropout, random):
         """The pieces after all merges, the one of the highest score first, but for those passed over."""
-        parts = self.first_parts(text)
+        parts = self.first_parts.findall(text)
         after = list(range(1, len(parts) + 1))
         before = list(range(-1, len(parts) - 1))
         agenda = []
@@ -104,26 +105,6 @@ class Drawer:
             add(before[left], left)
             add(left, after[left])
         return [part for part in parts if part]
-
-    def first_parts(self, text):
-        """Characters, and whole the user symbols, the longest one first."""
-        if not self.symbols:
-            return list(text)
-        parts, begin = [], 0
-        sizes = sorted({len(symbol) for symbol in self.symbols}, reverse=True)
-        while begin < len(text):
-            size = next((size for size in sizes if text[begin : begin + size] in self.symbols), 1)
-            parts.append(text[begin : begin + size])
-            begin += size
-        return parts
-
-
-def user_defined(processor):
-    """The user symbols of a sentencepiece model, frozenset of str."""
-    from sentencepiece import sentencepiece_model_pb2
-
-    model = sentencepiece_model_pb2.ModelProto.FromString(processor.serialized_model_proto())
-    return frozenset(piece.piece for piece in model.pieces if piece.type == piece.USER_DEFINED)
 
 
 def log_sum(values):
