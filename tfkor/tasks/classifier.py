@@ -19,7 +19,7 @@ from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
 from tfkor.tasks.batches import prediction_batches, training_batches
 from tfkor.tasks.distillation import Distillation
-from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses
+from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses, smoothed
 from tfkor.tasks.task import check_vocabulary
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
 from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
@@ -142,9 +142,8 @@ class TextClassifier:
         """
         logits = self.logits(batch, training=True)
         losses = row_losses(self.activation, batch["labels"], logits)  # [B]
-        if smoothing and self.activation == "softmax":
-            uniform = -ops.mean(ops.log_softmax(logits), axis=-1)
-            losses = (1 - smoothing) * losses + smoothing * uniform
+        if self.activation == "softmax":
+            losses = smoothed(losses, logits, smoothing)
         if r_drop:
             losses = losses + r_drop * disagreement(self.activation, *ops.split(logits, 2))
         weight = batch["sample_weight"]

@@ -14,6 +14,13 @@ def row_losses(activation, labels, logits):
     return ops.square(logits[:, 0] - labels)
 
 
+def smoothed(losses, logits, share):
+    """Losses [...] of logits [..., C] with a share of each label spread over all classes (Szegedy et al. 2016)."""
+    if not share:
+        return losses
+    return (1 - share) * losses - share * ops.mean(ops.log_softmax(logits), axis=-1)
+
+
 def disagreement(activation, first, second):
     """Logits [B, C] of the same rows, seen in two ways -> [2B], the mean of both Kullback-Leibler divergences.
 

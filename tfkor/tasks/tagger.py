@@ -8,6 +8,7 @@ from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import entity_report, klue_ner_report
 from tfkor.tasks.batches import bucketed, prediction_batches
+from tfkor.tasks.losses import smoothed
 from tfkor.tasks.task import Task, best_windows, ragged, windows_of
 
 UNITS = {"character": characters_of, "word": words_of}
@@ -121,9 +122,7 @@ class TokenTagger(Task):
         logits = self.model([batch[name] for name in INPUT_NAMES], training=True)
         tags = ops.cast(batch["tags"], "int32")
         losses = ops.sparse_categorical_crossentropy(ops.maximum(tags - 1, 0), logits, from_logits=True)
-        if self.label_smoothing:
-            uniform = -ops.mean(ops.log_softmax(logits), axis=-1)
-            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * uniform
+        losses = smoothed(losses, logits, self.label_smoothing)
         weights = ops.cast(tags > 0, "float32") * batch["sample_weight"][:, None]
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0), {}
 
