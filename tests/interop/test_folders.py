@@ -59,9 +59,8 @@ def randomise(models):
 def assert_equal(ours, theirs, heads=()):
     for variable, other in zip(ours.trainable_variables, theirs.trainable_variables, strict=True):
         if heads is None or "pooler" not in variable.path:
-            first = (
-                2 if variable.path.endswith("position_embeddings") and "roberta" in variable.path else 0
-            )  # the rows before are no token's
+            of_roberta = "roberta" in variable.path and variable.path.endswith("position_embeddings")
+            first = 2 if of_roberta else 0  # the rows before are no token's
             np.testing.assert_array_equal(variable[first:], other[first:], err_msg=variable.path)
 
 

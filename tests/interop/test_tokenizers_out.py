@@ -143,11 +143,11 @@ def test_added_tokens_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "tfkor_tokenizer").rename(tmp_path / "other")
     for token, message in (
         ({"id": 2000, "content": "<e1>"}, r"the added token '<e1>' has the id 2000; expected the next one, \d+"),
-        ({"id": 900, "content": "<e1>", "lstrip": True}, "the added token '<e1>' has lstrip; expected one without"),
-        ({"id": 900, "content": "<E1>"}, "the added token '<E1>' is '<e1>' after normalisation"),
+        ({"content": "<e1>", "lstrip": True}, "the added token '<e1>' has lstrip; expected one without"),
+        ({"content": "<E1>"}, "the added token '<E1>' is '<e1>' after normalisation"),
     ):
         values = json.loads((tmp_path / "tokenizer.json").read_text())
-        values["added_tokens"] = [{**token, "id": len(values["model"]["vocab"]) if token["id"] == 900 else 2000}]
+        values["added_tokens"] = [{"id": len(values["model"]["vocab"]), **token}]
         (tmp_path / "tokenizer.json").write_text(json.dumps(values))
         with pytest.raises(ValueError, match=message):
             read_tokenizer(tmp_path)

@@ -111,20 +111,23 @@ def unigram_model(pieces, unknown, special, charsmap):
     return model.SerializeToString(deterministic=True)
 
 
-def added_tokens(folder, config):
+def added_tokens(folder, config, values):
     """[(id, content)] of the tokens that were added to the vocabulary of a folder, in the order of their ids.
+
+    Args:
+      config, values: what tokenizer_config.json and tokenizer.json hold, {} where there is none.
 
     Raises:
       ValueError: one that stands elsewhere than tfkor's user symbols do: in whole words alone, with blanks around it.
     """
-    if (folder / "tokenizer.json").is_file():
+    path = folder / "added_tokens.json"
+    if values:
         path = folder / "tokenizer.json"
-        found = {token.get("id"): token for token in read_config(path).get("added_tokens") or []}
+        found = {token.get("id"): token for token in values.get("added_tokens") or []}
     elif config.get("added_tokens_decoder"):
         path = folder / "tokenizer_config.json"
         found = {int(i): token for i, token in config["added_tokens_decoder"].items()}
-    elif (folder / "added_tokens.json").is_file():
-        path = folder / "added_tokens.json"
+    elif path.is_file():
         found = {i: {"content": content} for content, i in read_config(path).items()}
     else:
         return []
@@ -136,10 +139,10 @@ def added_tokens(folder, config):
     return [(i, token["content"]) for i, token in tokens.items()]
 
 
-def refuse_added(folder, config):
+def refuse_added(folder, added):
     """ValueError where tokens were added to a vocabulary whose model looks for no others than its own pieces."""
     usual = {f"<{name}>" for name in ("s", "/s", *ROLES)}
-    if found := [content for _, content in added_tokens(folder, config) if content not in usual]:
+    if found := [content for _, content in added if content not in usual]:
         raise ValueError(
             f"{folder}: the added token {found[0]!r}, which tfkor's sentencepiece tokenizers can't have; expected "
             "special tokens alone"

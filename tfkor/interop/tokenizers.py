@@ -35,19 +35,20 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
     if (folder / OWN).is_dir():
         return Tokenizer.load(folder / OWN)
     config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    fast = folder / "tokenizer.json"
+    values = read_config(fast) if fast.is_file() else {}
+    added = added_tokens(folder, config, values)
     for name in SENTENCEPIECE:
         if (folder / name).is_file():
-            refuse_added(folder, config)
+            refuse_added(folder, added)
             return read_sentencepiece(folder / name, config, nfc)
-    fast = folder / "tokenizer.json"
     if (folder / "vocab.txt").is_file():
         entries = read_vocab(folder / "vocab.txt")
     elif fast.is_file():
-        values = read_config(fast)
         model = values["model"] if isinstance(values.get("model"), dict) else {}
         kind = model.get("type", "WordPiece")
         if kind == "Unigram":
-            refuse_added(folder, config)
+            refuse_added(folder, added)
             return read_unigram(fast, values, config, nfc)
         if kind != "WordPiece":
             raise ValueError(
@@ -58,11 +59,13 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
         expected = ", ".join(("vocab.txt", "tokenizer.json", *SENTENCEPIECE))
         raise FileNotFoundError(f"{folder}: no vocabulary; expected one of {expected}")
     lowercase = wordpiece_case(config, folder / CONFIG) if lowercase is None else lowercase
-    added = added_tokens(folder, config)
-    entries, symbols = with_added(entries, added, folder), [content for _, content in added]
-    tokenizer = Tokenizer.from_vocab(
-        entries, lowercase=lowercase, nfc=nfc or config.get("nfc", False), user_symbols=symbols
-    )
+    return wordpiece(entries, added, folder, lowercase=lowercase, nfc=nfc or config.get("nfc", False))
+
+
+def wordpiece(entries, added, folder, **options):
+    """The Tokenizer of a vocabulary, with the added tokens as its user symbols."""
+    symbols = [content for _, content in added]
+    tokenizer = Tokenizer.from_vocab(with_added(entries, added, folder), user_symbols=symbols, **options)
     if changed := [symbol for symbol in symbols if tokenizer.normalizer(symbol) != symbol]:
         raise ValueError(
             f"{folder}: the added token {changed[0]!r} is {tokenizer.normalizer(changed[0])!r} after normalisation, so "
