@@ -80,11 +80,11 @@ def special_of(vocab, config, path):
     for role in ROLES:
         value = config.get(f"{role}_token")
         value = value.get("content") if isinstance(value, dict) else value
-        usual = [f"[{role.upper()}]", {"cls": "<s>", "sep": "</s>"}.get(role, f"<{role}>")]
+        usual = [f"[{role.upper()}]", f"<{role}>", *{"cls": ["<s>"], "sep": ["</s>"]}.get(role, [])]
         wanted = [value] if value else usual
         special[role] = next((name for name in wanted if name in vocab), None)
         if special[role] is None:
-            raise ValueError(f"{path}: no {' or '.join(map(repr, wanted))} among its {len(vocab)} pieces; expected one")
+            raise ValueError(f"{path}: no {' or '.join(wanted)} among its {len(vocab)} pieces; expected one of them")
     return special
 
 

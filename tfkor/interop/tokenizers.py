@@ -5,7 +5,14 @@ from pathlib import Path
 from tfkor.files import new_file, write_json
 from tfkor.interop.configs import read_config
 from tfkor.interop.fast_tokenizers import fast_tokenizer, special_tokens
-from tfkor.interop.tokenizer_json import added_tokens, read_unigram, read_wordpiece, refuse_added, with_added
+from tfkor.interop.tokenizer_json import (
+    added_tokens,
+    read_unigram,
+    read_wordpiece,
+    refuse_added,
+    special_of,
+    with_added,
+)
 from tfkor.text import Tokenizer
 from tfkor.text.published import PublishedTokenizer
 from tfkor.text.vocabulary import read_vocab
@@ -103,14 +110,7 @@ def read_sentencepiece(path, config, nfc):
         vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
         return PublishedTokenizer(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
     vocab = read_vocab(path.with_name("vocab.txt")) if path.with_name("vocab.txt").is_file() else None
-    special = {}
-    for role in ("pad", "unk", "cls", "sep", "mask"):
-        wanted = (f"[{role.upper()}]", f"<{role}>")
-        known = vocab or pieces
-        found = [name for name in wanted if name in known]
-        if not found:
-            raise ValueError(f"{path}: no {' or '.join(wanted)} among its {len(known)} pieces; expected one of them")
-        special[role] = found[0]
+    special = special_of(vocab or pieces, {}, path)
     try:
         return PublishedTokenizer(proto, vocab, special, "xlnet", nfc, lowercase=bool(config.get("do_lower_case")))
     except ValueError as error:
