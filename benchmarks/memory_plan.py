@@ -58,7 +58,7 @@ def training_step(remat):
     from tfkor.training import TrainStep, build_optimizer
 
     encoder = Bert(config(), dtype=FLAGS.precision)
-    encoder.remat = remat
+    encoder.gradient_checkpointing = remat
     classifier = TextClassifier(encoder, num_classes=2)
     return TrainStep(classifier.model, build_optimizer(5e-5, total_steps=1000), classifier.loss)
 

@@ -92,7 +92,7 @@ def test_three_inputs_come_in_order():
     with pytest.raises(ValueError, match="found 4 of them"):
         three_inputs([1, 2, 3, 4])
     with pytest.raises(ValueError, match="the dict of inputs has the names"):
-        three_inputs({**given, "positions": 4})
+        three_inputs({"input_word_ids": 1, "positions": 4})
 
 
 def test_outputs_are_like_the_inputs():

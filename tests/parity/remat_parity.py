@@ -34,7 +34,7 @@ def loss_of(encoder, inputs):
 
 def run(encoder, remat, compiled=True):
     """Returns (loss, gradients, the state of each dropout after the step); the states before are not changed."""
-    encoder.remat = remat
+    encoder.gradient_checkpointing = remat
     inputs, states = inputs_of(), encoder.non_trainable_variables
     before = [ops.convert_to_numpy(state) for state in states]
     step = jax_step if keras.backend.backend() == "jax" else tensorflow_step
@@ -104,7 +104,7 @@ def planned_memory(remat):
     import jax
 
     encoder = new_encoder(Bert, BertConfig, dropout=0.0, num_hidden_layers=4)
-    encoder.remat, inputs = remat, inputs_of(8, 128)
+    encoder.gradient_checkpointing, inputs = remat, inputs_of(8, 128)
     step = jax_function(encoder, lambda: ops.mean(encoder.encode(*inputs, training=True)[0][-1]))
     return jax.jit(step).lower(*jax_arguments(encoder)).compile().memory_analysis().temp_size_in_bytes
 

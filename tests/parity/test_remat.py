@@ -1,4 +1,4 @@
-"""`encoder.remat = True` changes no number: not the loss, not a gradient, not what dropout drops."""
+"""`encoder.gradient_checkpointing = True` changes no number: not the loss, not a gradient, not what dropout drops."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def test_recomputation_of_shared_layers_changes_nothing():
 def test_outputs_are_the_same_with_attentions_on_request():
     encoder = new_encoder(Bert, BertConfig, 0.3)
     states, attentions = encoder.encode(*inputs_of())
-    encoder.remat = True
+    encoder.gradient_checkpointing = True
     again, nothing = encoder.encode(*inputs_of())
     assert all(np.array_equal(a, b) for a, b in zip(states, again, strict=True)) and nothing == [None] * 2
     encoder.output_attentions = True
     assert all(np.array_equal(a, b) for a, b in zip(attentions, encoder.encode(*inputs_of())[1], strict=True))
     pooled = encoder.pooled(inputs_of())
-    encoder.remat = False
+    encoder.gradient_checkpointing = False
     assert np.array_equal(pooled, encoder.pooled(inputs_of()))
 
 

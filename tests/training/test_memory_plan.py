@@ -57,7 +57,7 @@ def model_variables(model):
 
 for remat in (False, True):
     encoder = Bert(config)
-    encoder.remat = remat
+    encoder.gradient_checkpointing = remat
     classifier = TextClassifier(encoder, num_classes=2)
     compare(classifier.model, classifier.loss, labels, remat=remat)
 pretraining = MaskedLanguageModel(Bert(config))
@@ -69,7 +69,7 @@ config = ElectraConfig.of("mini", vocab_size=8000, num_hidden_layers=3)
 for remat in (False, True):
     discriminator = Electra(config)
     generator = Electra(config.generator(), embeddings=discriminator.embeddings)
-    discriminator.remat = generator.remat = remat
+    discriminator.gradient_checkpointing = generator.gradient_checkpointing = remat
     model = ReplacedTokenDetection(generator, discriminator)
     options = dict(config=config, generator=config.generator(), remat=remat, predictions=predictions)
     compare(model, model.objective, sampled, **options)

@@ -4,9 +4,10 @@ import dataclasses
 
 import keras
 import numpy as np
+from keras import ops
 
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import check_ids, outputs_like, three_inputs
+from tfkor.layers.inputs import as_batch, check_ids, outputs_like, three_inputs
 from tfkor.layers.recompute import recomputed
 from tfkor.layers.transformer import TransformerBlock
 
@@ -40,7 +41,7 @@ class Encoder(keras.Model):
 
     An architecture names its `config_class` and the `size_fields` that its weights' shapes follow from, and makes
     `embeddings`, `blocks` (those of the L layers, in order) and `pooler`; `embeddings_project` where the embeddings
-    are narrower than the layers. `remat = True` computes the inside of each block a second time in the backward pass
+    are narrower than the layers. `gradient_checkpointing = True` computes the inside of each block a second time in the backward pass
     and doesn't keep it meanwhile.
     """
 
@@ -54,7 +55,7 @@ class Encoder(keras.Model):
         self.config = self.config_class(**config) if isinstance(config, dict) else config
         self.output_hidden_states = output_hidden_states
         self.output_attentions = output_attentions
-        self.remat = False
+        self.gradient_checkpointing = False
 
     def build(self, input_shape=None):
         if self.built:
@@ -78,7 +79,11 @@ class Encoder(keras.Model):
         return self.embeddings.max_length
 
     def call(self, inputs, training=False):
-        hidden_states, attentions = self.encode(*three_inputs(inputs), training=training)
+        batch = as_batch(inputs)
+        word_ids, mask, segment_ids, positions = *three_inputs(batch), batch.get("positions")
+        if positions is not None:  # packed rows: a token attends to those of its own text only
+            mask = ops.cast((mask[:, :, None] == mask[:, None, :]) & (mask > 0)[:, None, :], "int32")  # [B, S, S]
+        hidden_states, attentions = self.encode(word_ids, mask, segment_ids, positions, training=training)
         return outputs_like(
             inputs,
             pooled_output=self.pooler(hidden_states[-1][:, 0]),
@@ -91,7 +96,7 @@ class Encoder(keras.Model):
         """Three int [B, S] -> (L + 1 hidden states [B, S, H], attention probabilities [B, N, S, S] of the L layers).
 
         Several texts may share a row: then `mask` [B, S, S] says which token attends to which, and `positions`, int
-        [B, S], counts the tokens of each text from 0. With `remat`, the probabilities are None unless
+        [B, S], counts the tokens of each text from 0. With `gradient_checkpointing`, the probabilities are None unless
         `output_attentions` is set.
 
         Raises:
@@ -123,7 +128,7 @@ class Encoder(keras.Model):
 
     def run_block(self, block, x, mask, training):
         """One layer: x [B, S, H] -> (x [B, S, H], probabilities [B, N, S, S])."""
-        if not self.remat:
+        if not self.gradient_checkpointing:
             return block(x, mask, training=training)
         seeds = block.draw_seeds() if training else None  # out here, so that both computations drop the same values
         if not self.output_attentions:

@@ -5,28 +5,38 @@ import numpy as np
 INPUT_NAMES = ("input_word_ids", "input_mask", "segment_ids")
 
 
-def three_inputs(inputs):
-    """Returns (input_word_ids, input_mask, segment_ids), each int [B, S], from a list of three or from a dict.
+def as_batch(inputs):
+    """Returns a dict of the three inputs, each int [B, S], and of whatever else a dict held beside them.
 
-    A dict may say `input_type_ids` for `segment_ids`, as later hub models do.
+    Args:
+      inputs: a list of three tensors in the order of INPUT_NAMES, or a dict; it may say `input_type_ids` for
+        `segment_ids`, as later hub models do. Its other keys are left as they are: labels, for example.
 
     Raises:
-      ValueError: not three tensors, or a dict with other names.
+      ValueError: not three tensors, or a dict without one of the three.
     """
     if isinstance(inputs, dict):
-        given = {"segment_ids" if name == "input_type_ids" else name: value for name, value in inputs.items()}
-        if set(given) != set(INPUT_NAMES):
+        batch = dict(inputs)
+        if "input_type_ids" in batch:
+            batch["segment_ids"] = batch.pop("input_type_ids")
+        if any(name not in batch for name in INPUT_NAMES):
             raise ValueError(
-                f"the dict of inputs has the names {sorted(inputs)}; expected {list(INPUT_NAMES)} "
+                f"the dict of inputs has the names {sorted(inputs)}; expected {list(INPUT_NAMES)} among them "
                 "(input_type_ids is accepted for segment_ids)"
             )
-        return tuple(given[name] for name in INPUT_NAMES)
+        return batch
     if not isinstance(inputs, (list, tuple)) or len(inputs) != 3:
         found = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else type(inputs).__name__
         raise ValueError(
             f"an encoder takes a list of three inputs {list(INPUT_NAMES)} or a dict of them; found {found}"
         )
-    return tuple(inputs)
+    return dict(zip(INPUT_NAMES, inputs))
+
+
+def three_inputs(inputs):
+    """Returns (input_word_ids, input_mask, segment_ids), each int [B, S]; takes what `as_batch` takes."""
+    batch = as_batch(inputs)
+    return tuple(batch[name] for name in INPUT_NAMES)
 
 
 def outputs_like(inputs, pooled_output, sequence_output, **more):

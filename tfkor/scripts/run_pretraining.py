@@ -221,7 +221,7 @@ def make_model(objectives, tokenizer, start):
             FLAGS.size, vocab_size=tokenizer.vocab_size, max_position_embeddings=positions, **dropout()
         )
         encoder = encoder_class(config, dtype=FLAGS.precision)
-    encoder.remat = FLAGS.remat
+    encoder.gradient_checkpointing = FLAGS.remat
     if objectives == ["rtd"]:
         model = ReplacedTokenDetection(make_generator(encoder, start.get("generator")), encoder)
     else:
@@ -244,7 +244,7 @@ def make_generator(encoder, start):
             )
         config = found
     generator = type(encoder)(config, embeddings=encoder.embeddings, dtype=FLAGS.precision)
-    generator.remat = FLAGS.remat
+    generator.gradient_checkpointing = FLAGS.remat
     if start is not None:
         shared = {id(v) for v in encoder.embeddings.variables}
         for ours, theirs in zip(generator.variables, start.encoder.variables, strict=True):

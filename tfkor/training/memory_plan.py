@@ -61,7 +61,7 @@ def memory_moments(
     Args:
       config: a BertConfig, AlbertConfig, RobertaConfig or ElectraConfig.
       optimizer, precision: names in OPTIMIZERS and PRECISIONS.
-      remat: `encoder.remat`, each block is computed a second time in the backward pass.
+      remat: `encoder.gradient_checkpointing`, each block is computed a second time in the backward pass.
       predictions: P, the masked positions of a row for the MLM head; 0 for a TextClassifier on the pooled output.
       num_classes: C of the classifier.
       generator: the ElectraConfig of a generator that shares the embeddings; `config` is then the discriminator's.
