@@ -55,6 +55,25 @@ def new_file(path):
         _remove(temporary)
 
 
+def read_json(path):
+    """Returns the dict in a JSON file.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: it is not a JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a JSON object")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: found a {type(values).__name__}; expected a JSON object")
+    return values
+
+
 def write_json(path, value):
     """Writes `value` as indented UTF-8 JSON, whole or not at all."""
     with new_file(path) as temporary:

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tfkor.interop.tensors import read_safetensors, read_tensors, write_safetensors
+from tfkor.interop.tensors import read_tensors
+from tfkor.tensor_files import read_safetensors, write_safetensors
 
 TENSORS = {
     "a": np.arange(6, dtype="float32").reshape(2, 3),

@@ -7,7 +7,7 @@ from keras import ops
 
 from tfkor.layers import Dropout
 from tfkor.layers.dropout import random_bits
-from tfkor.layers.gradients import cross_entropy, gelu, layer_norm
+from tfkor.layers.fast.gradients import cross_entropy, gelu, layer_norm
 from tfkor.layers.norm import LayerNorm
 
 tf = pytest.importorskip("tensorflow")

@@ -10,11 +10,11 @@ from tfkor.layers import (
     SelfAttention,
     TransformerBlock,
     activation_function,
+    attention_bias,
     check_ids,
-    outputs_like,
+    dot_product_attention,
     three_inputs,
 )
-from tfkor.layers.attention import mask_to_bias
 from tfkor.layers.pooling import max_over_tokens, mean_over_tokens
 
 X = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
@@ -24,7 +24,7 @@ MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
 def test_attention_equals_its_definition():
     attention = SelfAttention(8, num_attention_heads=2, initializer_range=0.5)
     attention.build()
-    context, probabilities = attention(X, MASK)
+    context, probabilities = attention(X, attention_bias(MASK))
     kernels = [attention.query.kernel, *ops.split(attention.key_value.kernel, 2, axis=1)]
     query, key, value = (X @ ops.convert_to_numpy(kernel) for kernel in kernels)  # biases are zero
     expected = np.zeros_like(X)
@@ -42,24 +42,38 @@ def test_attention_equals_its_definition():
 def test_a_mask_for_each_pair_equals_a_mask_for_each_row():
     attention = SelfAttention(8, num_attention_heads=2)
     pairs = np.repeat(MASK[:, None], 5, axis=1)
-    np.testing.assert_array_equal(attention(X, MASK)[0], attention(X, pairs)[0])
+    np.testing.assert_array_equal(attention(X, attention_bias(MASK))[0], attention(X, attention_bias(pairs))[0])
     causal = np.tril(np.ones((2, 5, 5), "int32"))
-    _, probabilities = attention(X, causal)
+    _, probabilities = attention(X, attention_bias(causal))
     assert (np.triu(ops.convert_to_numpy(probabilities), 1) == 0).all()
 
 
 def test_some_queries_give_the_same_positions_of_the_block():
     block = TransformerBlock(8, num_attention_heads=2, intermediate_size=16, initializer_range=0.5)
-    whole, probabilities = block(X, MASK)
-    part, part_probabilities = block(X, MASK, queries=X[:, 1:3])
+    whole, probabilities = block(X, attention_bias(MASK))
+    part, part_probabilities = block(X, attention_bias(MASK), queries=X[:, 1:3])
     np.testing.assert_allclose(part, whole[:, 1:3], atol=1e-5)
     np.testing.assert_allclose(part_probabilities, probabilities[:, :, 1:3], atol=1e-6)
 
 
 def test_the_bias_of_a_mask_is_zero_or_very_negative():
-    bias = ops.convert_to_numpy(mask_to_bias(MASK))
+    bias = ops.convert_to_numpy(attention_bias(MASK))
     assert bias.shape == (2, 1, 1, 5) and bias.dtype == "float32"
     np.testing.assert_array_equal(bias[:, 0, 0], np.where(MASK, 0, -1e9).astype("float32"))
+
+
+def test_texts_that_share_a_row_do_not_attend_to_each_other():
+    bias = ops.convert_to_numpy(attention_bias(np.array([[1, 1, 2, 0]]), positions=np.array([[0, 1, 0, 0]])))
+    seen = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(bias, np.where(seen, 0, -1e9).astype("float32")[None, None])
+
+
+def test_attention_is_a_function_of_q_k_v_and_a_bias():
+    query, key, value = np.random.default_rng(1).normal(size=(3, 1, 1, 4, 2)).astype("float32")
+    context, probabilities = dot_product_attention(query, key, value, dropout=lambda p: 0 * p)
+    scores = np.exp(query[0, 0] @ key[0, 0].T / np.sqrt(2))
+    np.testing.assert_allclose(probabilities[0, 0], scores / scores.sum(-1, keepdims=True), atol=1e-6)
+    assert (ops.convert_to_numpy(context) == 0).all()
 
 
 def test_embeddings_are_the_normed_sum_of_three_rows():
@@ -93,12 +107,6 @@ def test_three_inputs_come_in_order():
         three_inputs([1, 2, 3, 4])
     with pytest.raises(ValueError, match="the dict of inputs has the names"):
         three_inputs({"input_word_ids": 1, "positions": 4})
-
-
-def test_outputs_are_like_the_inputs():
-    assert outputs_like([1, 2, 3], "p", "s", attentions=["a"]) == ("p", "s")
-    output = outputs_like({}, "p", "s", attentions=["a"], hidden_states=None)
-    assert output == {"pooled_output": "p", "sequence_output": "s", "attentions": ["a"]}
 
 
 def test_check_ids_names_the_id_and_its_place():

@@ -157,10 +157,26 @@ def test_a_config_takes_changes_and_refuses_what_it_does_not_know():
 
 
 def test_impossible_configs_are_errors(tiny_config):
-    with pytest.raises(ValueError, match="hidden_size 32 is not a multiple of num_attention_heads 5"):
+    with pytest.raises(ValueError, match="hidden_size is 32 and num_attention_heads 5; expected a multiple"):
         Bert(dataclasses.replace(tiny_config, num_attention_heads=5))
     with pytest.raises(ValueError, match="hidden_act is 'swish'; expected one of"):
         Bert(dataclasses.replace(tiny_config, hidden_act="swish"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(layer_norm_eps=float("nan")), "layer_norm_eps is nan; expected a number from 0 to less than 1"),
+        (dict(hidden_dropout_prob=1.0), "hidden_dropout_prob is 1.0; expected a number from 0"),
+        (dict(num_hidden_layers=0), "num_hidden_layers is 0; expected a whole number of at least 1"),
+        (dict(vocab_size=10**9), "vocab_size is 1000000000; expected a whole number of at least 1, and no more than"),
+        (dict(vocab_size=True), "vocab_size is True; expected a whole number"),
+        (dict(hidden_act=3), "hidden_act is 3; expected a string"),
+    ],
+)
+def test_configs_refuse_what_no_model_can_have(tiny_config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tiny_config, **changes)
 
 
 # === Precision ===

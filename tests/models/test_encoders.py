@@ -57,15 +57,26 @@ def test_lists_dicts_and_pooled_agree(encoder, three_arrays):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_encode_gives_every_hidden_state_and_attention(architecture, three_arrays):
+def test_every_hidden_state_and_attention_has_a_name(architecture, three_arrays):
     encoder = new_encoder(architecture, output_hidden_states=True, output_attentions=True)
-    hidden_states, attentions = encoder.encode(*three_arrays)
+    named = encoder(three_arrays, outputs=["hidden_states", "attentions"])
+    assert list(named) == ["hidden_states", "attentions"]
+    hidden_states, attentions = named.values()
     output = encoder(dict(zip(INPUT_NAMES, three_arrays)))
     assert [state.shape for state in hidden_states] == [(3, 8, 32)] * 3
     assert [attention.shape for attention in attentions] == [(3, 4, 8, 8)] * 2
     assert largest_difference(hidden_states, output["hidden_states"]) == 0
     assert largest_difference(attentions, output["attentions"]) == 0
     assert largest_difference(hidden_states[-1:], [output["sequence_output"]]) == 0
+
+
+def test_outputs_are_computed_by_name_and_other_keys_of_a_batch_are_ignored(encoder, three_arrays):
+    batch = {**dict(zip(INPUT_NAMES, three_arrays)), "labels": np.zeros(3, "int32"), "sample_weight": np.ones(3)}
+    assert set(encoder(batch)) == {"pooled_output", "sequence_output"}
+    assert list(encoder(batch, outputs=("sequence_output",))) == ["sequence_output"]
+    assert largest_difference(encoder(batch, outputs=("pooled_output",)).values(), [encoder.pooled(batch)]) == 0
+    with pytest.raises(ValueError, match="outputs has 'logits'; expected some of pooled_output, sequence_output"):
+        encoder(batch, outputs=["logits"])
 
 
 def test_symbolic_outputs_have_the_shapes_of_real_ones(encoder):
@@ -96,31 +107,38 @@ def test_padding_does_not_count(encoder, three_arrays):
 # === Several texts in a row ===
 
 
+def hidden_states(encoder, word_ids, mask, segment_ids, positions=None):
+    batch = dict(zip(INPUT_NAMES, (word_ids, mask, segment_ids)))
+    batch |= {} if positions is None else {"positions": positions}
+    return encoder(batch, outputs=["hidden_states"])["hidden_states"]
+
+
 def test_two_texts_in_one_row_equal_each_alone(encoder):
     random = np.random.default_rng(1)
     texts = [random.integers(1, 40, (1, length)).astype("int32") for length in (6, 8)]
     segments = [(np.arange(text.shape[1])[None] > 2).astype("int32") for text in texts]
-    alone = [encoder.encode(ids, np.ones_like(ids), s)[0] for ids, s in zip(texts, segments)]
+    alone = [hidden_states(encoder, ids, np.ones_like(ids), s) for ids, s in zip(texts, segments)]
     text_of = np.repeat([1, 2, 0], [6, 8, 2])[None]  # and two tokens of padding
     mask = ((text_of[:, :, None] == text_of[:, None]) & (text_of[:, None] > 0)).astype("int32")
     positions = np.concatenate([np.arange(6), np.arange(8), [0, 0]])[None].astype("int32")
     row, segment_ids = (np.pad(np.concatenate(parts, axis=1), ((0, 0), (0, 2))) for parts in (texts, segments))
-    together, _ = encoder.encode(row, mask, segment_ids, positions)
-    for state, first, second in zip(together, *alone):
-        np.testing.assert_allclose(numpy(state)[:, :6], first, atol=1e-5)
-        np.testing.assert_allclose(numpy(state)[:, 6:14], second, atol=1e-5)
-    without_positions, _ = encoder.encode(row, mask, segment_ids)
+    for given in (mask, text_of):  # said for each pair of tokens, or by the number of each token's text
+        together = hidden_states(encoder, row, given, segment_ids, positions)
+        for state, first, second in zip(together, *alone):
+            np.testing.assert_allclose(numpy(state)[:, :6], first, atol=1e-5)
+            np.testing.assert_allclose(numpy(state)[:, 6:14], second, atol=1e-5)
+    without_positions = hidden_states(encoder, row, mask, segment_ids)
     assert np.abs(numpy(without_positions[-1])[:, 6:14] - numpy(alone[1][-1])).max() > 1e-3
 
 
 def test_positions_beyond_the_table_are_named(encoder, three_arrays):
     positions = np.tile(np.arange(8, dtype="int32"), (3, 1))
-    given, _ = encoder.encode(*three_arrays, positions=positions)
+    given = hidden_states(encoder, *three_arrays, positions=positions)
     tokens = three_arrays[1].astype(bool)
-    assert largest_difference([numpy(given[-1])[tokens]], [numpy(encoder.encode(*three_arrays)[0][-1])[tokens]]) <= 1e-6
+    assert largest_difference([numpy(given[-1])[tokens]], [numpy(encoder(three_arrays)[1])[tokens]]) <= 1e-6
     positions[1, 2] = 16
     with pytest.raises(ValueError, match="positions holds the id 16 in row 1 at position 2; expected 0 to 15"):
-        encoder.encode(*three_arrays, positions=positions)
+        hidden_states(encoder, *three_arrays, positions=positions)
 
 
 # === Precision, dropout, saving ===
@@ -186,7 +204,7 @@ def test_the_layers_of_an_albert_share_their_weights(three_arrays):
     one = new_encoder("Albert", NO_DROPOUT)
     deep = new_encoder("Albert", {**NO_DROPOUT, "num_hidden_layers": 6})
     assert deep.count_params() == one.count_params()
-    assert len(deep.encode(*three_arrays)[0]) == 7
+    assert len(hidden_states(deep, *three_arrays)) == 7
     grouped = new_encoder("Albert", {**NO_DROPOUT, "num_hidden_layers": 6, "num_hidden_groups": 3})
     assert [grouped.groups.index(block) for block in grouped.blocks] == [0, 0, 1, 1, 2, 2]
 

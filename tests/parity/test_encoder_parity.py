@@ -74,18 +74,21 @@ def test_an_encoder_compiled_by_xla_equals_its_golden_file(architecture):
 # === The check fails for a broken encoder ===
 
 
+def other_bias(encoder, patch, bias):
+    """The encoder's file takes `bias` for `attention_bias`."""
+    patch.setattr(sys.modules[type(encoder).__module__], "attention_bias", bias)
+
+
 def ignored_mask(encoder, patch):
-    patch.setattr(attention, "mask_to_bias", lambda mask: 0.0)
+    other_bias(encoder, patch, lambda mask, positions: ops.zeros((1, 1, 1, 1)))
 
 
 def inverted_mask(encoder, patch):
-    right = attention.mask_to_bias
-    patch.setattr(attention, "mask_to_bias", lambda mask: right(1 - mask))
+    other_bias(encoder, patch, lambda mask, positions: attention.attention_bias(1 - mask))
 
 
 def mask_of_minus_one(encoder, patch):
-    right = attention.mask_to_bias
-    patch.setattr(attention, "mask_to_bias", lambda mask: right(mask) * 1e-9)
+    other_bias(encoder, patch, lambda mask, positions: attention.attention_bias(mask) * 1e-9)
 
 
 def gelu_by_tanh(encoder, patch):
@@ -133,11 +136,8 @@ def positions_without_offset(encoder, patch):
 
 
 def positions_that_count_padding(encoder, patch):
-    embed = encoder.embed
     positions = np.arange(12, dtype="int32")[None].repeat(4, axis=0)
-    patch.setattr(
-        encoder, "embed", lambda ids, mask, segments, _, training: embed(ids, mask, None, positions, training)
-    )
+    patch.setattr(sys.modules[type(encoder).__module__], "positions_of_tokens", lambda mask: positions)
 
 
 def kernel_not_transposed(encoder, patch):

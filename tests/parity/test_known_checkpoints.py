@@ -22,6 +22,7 @@ from tfkor.interop import load_pretrained, save_huggingface
 from tfkor.interop.configs import read_config
 from tfkor.interop.huggingface import is_kernel, weights_and_names
 from tfkor.interop.tensors import read_tensors
+from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead
 
 FULL = os.environ.get("TFKOR_FULL") == "1"
 HEADS = {"Albert": "ForPreTraining", "Bert": "ForPreTraining", "Electra": "ForPreTraining"}  # others: ForMaskedLM
@@ -89,9 +90,9 @@ def run_here(found, inputs):
     """The same of what `load_pretrained` gave."""
     pooled, sequence = found.encoder(list(inputs.values()))
     calls = {
-        "MaskedLmHead": lambda head: head(sequence, found.encoder.word_embeddings),
-        "PairHead": lambda head: head(pooled),
-        "DiscriminatorHead": lambda head: head(sequence),
+        MaskedLmHead: lambda head: head(sequence, found.encoder.word_embeddings),
+        PairHead: lambda head: head(pooled),
+        DiscriminatorHead: lambda head: head(sequence),
     }
     return [sequence, *(calls[name](found.heads[name]) for name in calls if name in found.heads)]
 
@@ -149,8 +150,8 @@ def found_of(found, inputs, row, positions, names):
     for (_, path, parts), value in zip(entries, values, strict=True):
         for name, part in zip(parts, np.split(np.asarray(value), len(parts), axis=-1), strict=True):
             gradients[name] = part.T if is_kernel(path) else part
-    hidden_states, _ = found.encoder.encode(*row.values(), positions=positions)
-    return list(map(ops.convert_to_numpy, outputs)), gradients, ops.convert_to_numpy(hidden_states[-1])
+    sequence = found.encoder({**row, "positions": positions})["sequence_output"]
+    return list(map(ops.convert_to_numpy, outputs)), gradients, ops.convert_to_numpy(sequence)
 
 
 def difference(ours, theirs):

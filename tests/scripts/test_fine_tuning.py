@@ -93,7 +93,7 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.slow
 def test_seeds_with_lora_leave_a_model_and_small_files(checkpoint, tmp_path):
     from tfkor import zoo
-    from tfkor.training.lora import load_lora
+    from tfkor.models.lora import load_lora
 
     (tmp_path / "train").write_text(NER, "utf-8")
     values = dict(train_file=tmp_path / "train", dev_file=tmp_path / "train", model_dir=tmp_path / "model")

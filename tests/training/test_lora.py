@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from tfkor import Albert, AlbertConfig, Bert, BertConfig, TextClassifier, Tokenizer, zoo
+from tfkor.models.lora import add_lora, load_lora, lora_layers, merge_lora, save_lora
 from tfkor.tasks import TokenTagger
-from tfkor.training.lora import add_lora, load_lora, lora_layers, merge_lora, save_lora
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "좋다", "싫다", "아주"]
 SIZES = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute, new_saved_model
 from tfkor.layers.inputs import INPUT_NAMES, three_inputs
-from tfkor.training.lora import merge_lora
+from tfkor.models.lora import merge_lora
 
 HUB_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 

@@ -1,119 +1,43 @@
 """config.json of Hugging Face `transformers` to the configs of tfkor, and back."""
 
 import dataclasses
-import json
-from pathlib import Path
+from typing import Any
 
-from tfkor import zoo
+from tfkor.files import read_json
+from tfkor.interop.architectures import record_for, record_of
+from tfkor.models.backbone import Backbone, Config
+from tfkor.models.registry import get_architecture
 
-MODEL_TYPES = {"albert": "Albert", "bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "Roberta"}
-# What a config.json does not say, where transformers and tfkor have other defaults
-DEFAULTS = {
-    "albert": dict(
-        vocab_size=30_000, hidden_size=4096, num_attention_heads=64, intermediate_size=16_384, hidden_act="gelu_new"
-    ),
-    "bert": dict(vocab_size=30_522),
-    "electra": dict(
-        vocab_size=30_522, embedding_size=128, hidden_size=256, num_attention_heads=4, intermediate_size=1024
-    ),
-    "roberta": dict(vocab_size=50_265, max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12),
-    "xlm-roberta": dict(vocab_size=30_522, max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12),
-}
-# Options that change what a model computes, with the values that tfkor's models have
-FIXED = {
-    "position_embedding_type": ("absolute", None),
-    "is_decoder": (False, None),
-    "add_cross_attention": (False, None),
-    "inner_group_num": (1, None),
-    "chunk_size_feed_forward": (0, None),
-}
+read_config = read_json
 
 
-def read_config(path):
-    """Returns the dict in a config.json.
-
-    Raises:
-      FileNotFoundError: there is none.
-      ValueError: it is not a JSON object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a folder of Hugging Face transformers")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: found a {type(values).__name__}; expected a JSON object")
-    return values
-
-
-def config_from_huggingface(values, source="config.json", **changes):
+def config_from_huggingface(
+    values: dict[str, Any], source: str = "config.json", **changes: Any
+) -> tuple[type[Backbone], Config]:
     """Returns (encoder class, config) of a dict that config.json holds; `changes` are fields of the config.
 
     Raises:
       ValueError: an architecture or an option that tfkor does not have, or a value of the wrong type; `source` and the
         key are named.
     """
-    kind = kind_of(values)
-    if kind not in MODEL_TYPES:
-        raise ValueError(f"{source}: model_type is {kind!r}; expected one of {', '.join(MODEL_TYPES)}")
-    for name, allowed in FIXED.items():
+    kind, record = record_for(values, source)
+    for name, allowed in record.fixed.items():
         if name in values and values[name] not in allowed:
             raise ValueError(f"{source}: {name} is {values[name]!r}; tfkor's models have {allowed[0]!r}")
-    encoder_class, config_class = zoo.architecture(MODEL_TYPES[kind])
-    found = {}
-    for field in dataclasses.fields(config_class):
-        value = values.get(field.name, DEFAULTS[kind].get(field.name, field.default))
-        if field.type in (int, "int") and (type(value) is not int or value < 1):
-            raise ValueError(f"{source}: {field.name} is {value!r}; expected a whole number of at least 1")
-        if field.type in (str, "str") and not isinstance(value, str):
-            raise ValueError(f"{source}: {field.name} is {value!r}; expected a string")
-        if field.type in (float, "float") and (type(value) not in (int, float) or not 0 <= value < 1):
-            raise ValueError(f"{source}: {field.name} is {value!r}; expected a number from 0 to less than 1")
-        found[field.name] = value
-    if MODEL_TYPES[kind] == "Roberta":
-        found["max_position_embeddings"] += 1 - padding_id(values, source)
-    return encoder_class, config_class(**{**found, **changes})
+    encoder_class, config_class = get_architecture(record.name)
+    defaults = record.defaults.get(kind, {})
+    found = {
+        field.name: values.get(field.name, defaults.get(field.name, field.default))
+        for field in dataclasses.fields(config_class)
+    }
+    found = record.config_in(found, values, source)
+    try:
+        return encoder_class, config_class(**{**found, **changes})
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
 
 
-def padding_id(values, source="config.json"):
-    """The id from which a RoBERTa of transformers counts its positions; tfkor's counts from 1, as the published ones.
-
-    Raises:
-      ValueError: a pad_token_id that is no id.
-    """
-    found = values.get("pad_token_id", 1)
-    if type(found) is not int or found < 0:
-        raise ValueError(
-            f"{source}: pad_token_id is {found!r}; expected an id, since a RoBERTa counts positions from it"
-        )
-    return found
-
-
-def kind_of(values):
-    """The model_type of a config.json; files of 2019 have only architectures, ["BertForMaskedLM"] for "bert"."""
-    if values.get("model_type"):
-        return values["model_type"]
-    names = {name.replace("-", ""): name for name in MODEL_TYPES}
-    for architecture in names_of(values):
-        for name, kind in sorted(names.items(), key=lambda item: -len(item[0])):
-            if str(architecture).lower().startswith(name):
-                return kind
-    return None
-
-
-def names_of(values):
-    """The classes of transformers that a config.json names, list of str."""
-    found = values.get("architectures") or []
-    return found if isinstance(found, list) else [found]
-
-
-def is_roberta(values):
-    return MODEL_TYPES.get(kind_of(values)) == "Roberta"
-
-
-def labels_of(values, source="config.json"):
+def labels_of(values: dict[str, Any], source: str = "config.json") -> list[str]:
     """The classes of a fine-tuned model, list of str in the order of their numbers; LABEL_0 and LABEL_1 by default.
 
     Raises:
@@ -129,7 +53,9 @@ def labels_of(values, source="config.json"):
     return labels
 
 
-def config_to_huggingface(encoder, class_name=None, tokenizer=None, **values):
+def config_to_huggingface(
+    encoder: Backbone, class_name: str | None = None, tokenizer: Any = None, **values: Any
+) -> dict[str, Any]:
     """Returns the dict for config.json of an encoder, so that transformers builds the same model.
 
     Args:
@@ -137,18 +63,13 @@ def config_to_huggingface(encoder, class_name=None, tokenizer=None, **values):
       tokenizer: whose pad_id it gets.
       values: further entries, id2label for example.
     """
-    architecture = type(encoder).__name__
-    kind = {name: kind for kind, name in MODEL_TYPES.items() if kind != "xlm-roberta"}[architecture]
-    special = {} if tokenizer is None else {"pad_token_id": tokenizer.pad_id}
-    if architecture == "Roberta":
-        special.setdefault("pad_token_id", 1)
-        special["max_position_embeddings"] = encoder.config.max_position_embeddings + special["pad_token_id"] - 1
-        if tokenizer is not None:
-            special |= {"bos_token_id": tokenizer.cls_id, "eos_token_id": tokenizer.sep_id}
+    record = record_of(encoder)
+    fields = encoder.config.to_dict()
+    if tokenizer is not None:
+        fields["pad_token_id"] = tokenizer.pad_id
     return {
-        "architectures": [class_name or f"{architecture}Model"],
-        "model_type": kind,
-        **encoder.config.to_dict(),
-        **special,
+        "architectures": [class_name or f"{record.class_name}Model"],
+        "model_type": record.model_types[0],
+        **record.config_out(fields, tokenizer),
         **values,
     }

@@ -1,16 +1,19 @@
 """Checkpoints in folders: those of Hugging Face `transformers` in and out, and google-research's of TF 1 in."""
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfkor.files import new_folder, write_json
-from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, is_roberta, padding_id, read_config
-from tfkor.interop.huggingface import HEADS, PREFIXES, from_huggingface, tied_names, to_huggingface, with_positions_from
-from tfkor.interop.tensors import read_tensors, write_safetensors
+from tfkor.interop.architectures import record_for, record_of
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
+from tfkor.interop.huggingface import from_huggingface, tied_names, to_huggingface
+from tfkor.interop.tensors import read_tensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
 from tfkor.known import did_you_mean
+from tfkor.layers.heads import DiscriminatorHead, MaskedLmHead, PairHead
+from tfkor.models.folder import Pretrained
+from tfkor.tensor_files import write_safetensors
 
 # Files of TF 1 checkpoints that hold the sizes; ELECTRA's come without
 TF1_CONFIGS = {"bert": "bert_config.json", "albert": "albert_config.json"}
@@ -18,22 +21,13 @@ BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")  # of 
 OLD_NORMS = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))  # before 2019-07
 # The class of transformers that has these heads, for config.json
 CLASSES = {
-    (): "{}Model",
-    ("MaskedLmHead",): "{}ForMaskedLM",
-    ("MaskedLmHead", "PairHead"): "{}ForPreTraining",
-    ("DiscriminatorHead",): "{}ForPreTraining",
+    frozenset(): "{}Model",
+    frozenset([MaskedLmHead]): "{}ForMaskedLM",
+    frozenset([MaskedLmHead, PairHead]): "{}ForPreTraining",
+    frozenset([DiscriminatorHead]): "{}ForPreTraining",
 }
 TASK_HEADS = ("classifier.", "qa_outputs.")  # of a model that was fine-tuned
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
-
-
-@dataclass
-class Pretrained:
-    """What a folder held: an encoder, its tokenizer or None, and the heads that came along, {class name: layer}."""
-
-    encoder: object
-    tokenizer: object = None
-    heads: dict = field(default_factory=dict)
 
 
 def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=None, generator=False, **changes):
@@ -77,7 +71,7 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
         tokenizer = read_tokenizer(folder, nfc, lowercase)
     except FileNotFoundError:  # published without one
         tokenizer = None
-    return Pretrained(encoder, tokenizer, {type(head).__name__: head for head in heads})
+    return Pretrained(encoder, tokenizer, {type(head): head for head in heads})
 
 
 def fetch(name, revision=None):
@@ -120,7 +114,7 @@ def read_google(folder, generator):
 def tensors_of(folder, values):
     """The tensors of a folder of transformers as tfkor has them; `values` is what its config.json holds."""
     tensors = with_todays_names(read_tensors(folder))
-    return with_positions_from(tensors, padding_id(values), 1) if is_roberta(values) else tensors
+    return record_for(values, folder / "config.json")[1].tensors_in(tensors, values)
 
 
 def check_embeddings(tensors, config, place):
@@ -148,19 +142,15 @@ def assign(encoder, tensors):
     The head of a fine-tuned model is left away: `load_task` has it.
     A pooler that the tensors don't have keeps its first weights: models without a head on it were saved without.
     """
-    architecture = type(encoder).__name__
-    prefix = PREFIXES[architecture]
+    record = record_of(encoder)
+    prefix = record.prefix
     if any(name.startswith(prefix) for name in tensors):
         tensors = {name: value for name, value in tensors.items() if not name.startswith(TASK_HEADS)}
     if not any(name.startswith(prefix) for name in tensors):  # the encoder alone was saved
         from_huggingface(encoder, tensors, pooler=False)
         return []
-    from tfkor import layers
-
-    kinds = [
-        kind for (of, kind), names in HEADS.items() if of == architecture and any(n in tensors for n in names.values())
-    ]
-    heads = [getattr(layers, kind).of(encoder) for kind in kinds]
+    kinds = [kind for kind, names in record.heads.items() if any(name in tensors for name in names.values())]
+    heads = [kind.of(encoder, **({"name": record.pair_head} if kind is PairHead else {})) for kind in kinds]
     from_huggingface(encoder, tensors, heads, pooler=False, prefix=True)
     return heads
 
@@ -173,16 +163,15 @@ def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False)
       FileExistsError: the folder is there and `overwrite` is False.
       ValueError: heads that no class of transformers has together, or a tokenizer that it has no counterpart of.
     """
-    kinds = tuple(sorted(type(head).__name__ for head in heads))
+    kinds, record = frozenset(type(head) for head in heads), record_of(encoder)
     if kinds not in CLASSES:
-        raise ValueError(f"heads are {kinds}; expected one of {list(CLASSES)}")
+        found, *known = (tuple(sorted(kind.__name__ for kind in each)) for each in (kinds, *CLASSES))
+        raise ValueError(f"heads are {found}; expected one of {known}")
     with new_folder(folder, overwrite) as temporary:
-        name = CLASSES[kinds].format(type(encoder).__name__)
+        name = CLASSES[kinds].format(record.class_name)
         config = config_to_huggingface(encoder, name, tokenizer)
         write_json(temporary / "config.json", config)
-        tensors = to_huggingface(encoder, heads)
-        if is_roberta(config):
-            tensors = with_positions_from(tensors, 1, config["pad_token_id"])
+        tensors = record.tensors_out(to_huggingface(encoder, heads), config)
         for copy in tied_names(encoder, heads):  # which the files of transformers don't hold either
             del tensors[copy]
         write_safetensors(temporary / "model.safetensors", tensors)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfkor.tensor_files import from_bfloat16
+
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # of files before PyTorch 1.6
 STORAGES = {
     "DoubleStorage": "<f8",
@@ -173,11 +175,6 @@ def to_array(data, kind):
     if STORAGES[kind] == "bfloat16":
         return from_bfloat16(np.frombuffer(data, "<u2"))
     return np.frombuffer(data, STORAGES[kind])
-
-
-def from_bfloat16(bits):
-    """uint16, the upper half of a float32 -> float32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 # === The machine ===

@@ -1,29 +1,82 @@
-"""Multi-head self-attention (Vaswani et al. 2017, section 3.2)."""
+"""Attention (Vaswani et al. 2017, section 3.2): a function of queries, keys, values and a bias, and its layer.
+
+    B  texts of a batch      S  tokens of a text       H  hidden_size
+    N  attention heads       D  size of a head, H / N  Q  positions that attend; S, unless fewer are asked for
+"""
 
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from tfkor.layers.dropout import Dropout
+from tfkor.layers.inputs import Tensor
+
+
+def dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, dropout: Callable | None = None
+) -> tuple[Tensor, Tensor]:
+    """softmax(q k^T / sqrt(D) + bias) v
+
+    Args:
+      query: [B, N, Q, D].
+      key, value: [B, N, S, D].
+      bias: float32 that fits [B, N, Q, S], added to the scores: -1e9 where nothing may be attended to.
+      dropout: a function of the probabilities, or None.
+
+    Returns:
+      context [B, N, Q, D], and the probabilities [B, N, Q, S] as they were before dropout.
+    """
+    scores = ops.matmul(query * (1 / math.sqrt(query.shape[-1])), ops.swapaxes(key, -1, -2))  # [B, N, Q, S]
+    scores = ops.cast(scores, "float32")
+    probabilities = ops.cast(ops.softmax(scores if bias is None else scores + bias), query.dtype)
+    context = ops.matmul(probabilities if dropout is None else dropout(probabilities), value)  # [B, N, Q, D]
+    return context, probabilities
+
+
+def attention_bias(mask: Tensor, positions: Tensor | None = None) -> Tensor:
+    """What keeps a token from padding, and from other texts in its row: float32 [B, 1, 1 or S, S], 0 or -1e9.
+
+    Args:
+      mask: int [B, S], 1 for a token and 0 for padding; or int [B, S, S], said for each pair of tokens.
+      positions: given where several texts share a row (sequence packing): then `mask` [B, S] numbers the texts from 1,
+        and a token attends to those of its own text only.
+    """
+    if positions is not None and len(mask.shape) == 2:
+        mask = ops.cast((mask[:, :, None] == mask[:, None, :]) & (mask > 0)[:, None, :], "int32")  # [B, S, S]
+    mask = mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
+    return (ops.cast(mask, "float32") - 1.0) * 1e9
 
 
 class SelfAttention(keras.layers.Layer):
-    """x [B, S, H], mask int [B, S] -> (context [B, S, H], probabilities [B, N, S, S]).
+    """Multi-head self-attention of x [B, S, H], with a bias [B, 1, 1 or S, S].
 
-    The mask is 1 for a token and 0 for padding, which is not attended to. A mask [B, S, S] says it for each pair.
-    With `queries` [B, Q, H], only these positions attend: context [B, Q, H], probabilities [B, N, Q, S]. `seed`, from
-    `dropout.draw_seed()`, says what is dropped.
+    Gives the context [B, S, H] and the probabilities [B, N, S, S].
+
+    Args:
+      hidden_size, num_attention_heads: H and N; H is a multiple of N.
+      dropout: of the probabilities.
+      initializer_range: standard deviation of the kernels at the start.
+
+    With `queries`, some positions of x [B, Q, H], only these attend: context [B, Q, H], probabilities [B, N, Q, S].
+    `seed`, from `dropout.draw_seed()`, says what is dropped.
     """
 
-    def __init__(self, hidden_size, num_attention_heads, dropout=0.1, initializer_range=0.02, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        dropout: float = 0.1,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)  # the bias stays float32
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"hidden_size {hidden_size} is not a multiple of num_attention_heads {num_attention_heads}"
             )
-        self.hidden_size = hidden_size
-        self.num_heads = num_attention_heads
+        self.hidden_size, self.num_heads = hidden_size, num_attention_heads
         self.head_size = hidden_size // num_attention_heads
 
         def dense(units, name):
@@ -40,25 +93,21 @@ class SelfAttention(keras.layers.Layer):
             layer.build((None, None, self.hidden_size))
         self.built = True
 
-    def call(self, x, mask, queries=None, seed=None, training=False):
-        query = self.split_heads(self.query(x if queries is None else queries), 1)[0]  # [B, N, Q, D]
-        key, value = self.split_heads(self.key_value(x), 2)  # [B, N, S, D]
-        scores = ops.matmul(query * (1 / math.sqrt(self.head_size)), ops.swapaxes(key, -1, -2))  # [B, N, Q, S]
-        probabilities = ops.softmax(ops.cast(scores, "float32") + mask_to_bias(mask))
-        probabilities = ops.cast(probabilities, self.compute_dtype)
-        context = ops.matmul(self.dropout(probabilities, training=training, seed=seed), value)  # [B, N, Q, D]
-        context = ops.transpose(context, (0, 2, 1, 3))
-        context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))  # [B, Q, H]
-        return self.output_dense(context), probabilities
+    def call(self, x, bias=None, queries=None, seed=None, training=False):
+        query = self.query(x if queries is None else queries)  # [B, Q, H]
+        key, value = ops.split(self.key_value(x), 2, axis=-1)  # [B, S, H] each
+        query, key, value = (self.split_heads(part) for part in (query, key, value))  # [B, N, Q or S, D]
+        context, probabilities = dot_product_attention(
+            query, key, value, bias, dropout=lambda p: self.dropout(p, training=training, seed=seed)
+        )
+        return self.output_dense(self.join_heads(context)), probabilities  # [B, Q, H]
 
-    def split_heads(self, x, parts):
-        """[B, S, parts * H] -> `parts` tensors [B, N, S, D]."""
+    def split_heads(self, x):
+        """[B, S, H] -> [B, N, S, D]"""
         batch, length, _ = ops.shape(x)
-        x = ops.reshape(x, (batch, length, parts, self.num_heads, self.head_size))
-        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), parts)
+        return ops.transpose(ops.reshape(x, (batch, length, self.num_heads, self.head_size)), (0, 2, 1, 3))
 
-
-def mask_to_bias(mask):
-    """int mask [B, S] or [B, S, S] -> float32 [B, 1, 1 or S, S] to add to scores: 0 where it is 1, else -1e9."""
-    mask = mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
-    return (ops.cast(mask, "float32") - 1.0) * 1e9
+    def join_heads(self, x):
+        """[B, N, S, D] -> [B, S, H]"""
+        batch, _, length, _ = ops.shape(x)
+        return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, length, self.hidden_size))

@@ -1,30 +1,35 @@
-"""Word, position and segment embeddings (Devlin et al. 2019, figure 2)."""
+"""The tables that the vectors of tokens come from, and what is done to their sum (Devlin et al. 2019, figure 2)."""
 
 import keras
 from keras import ops
 
 from tfkor.layers.dropout import Dropout
-from tfkor.layers.inputs import check_ids
+from tfkor.layers.inputs import Tensor, check_ids
 from tfkor.layers.norm import LayerNorm
+from tfkor.layers.positions import learned_positions
 
 
 class Embeddings(keras.layers.Layer):
-    """Sum of word, position and segment embeddings, then layer norm and dropout: int [B, S] -> [B, S, E].
+    """Word, position and segment embeddings, then layer norm and dropout: int [B, S] -> [B, S, E].
 
-    Without `segment_ids` every token is of segment 0. Without `positions`, int [B, S], the tokens of a row are at
-    0 ... S - 1; position 0 is row `position_offset` of the table.
+    `words`, `positions` and `segments` look each of them up, `norm` and `dropout` are what follows their sum. Calling
+    the layer does it all: without `segment_ids` every token is of segment 0, without `positions`, int [B, S], the
+    tokens of a row are at 0 ... S - 1. Position 0 is row `position_offset` of the table.
+
+    Raises:
+      ValueError: ids that a table doesn't hold, rows that are longer than `max_length`.
     """
 
     def __init__(
         self,
-        vocab_size,
-        embedding_size,
-        max_position_embeddings=512,
-        type_vocab_size=2,
-        dropout=0.1,
-        layer_norm_eps=1e-12,
-        initializer_range=0.02,
-        position_offset=0,
+        vocab_size: int,
+        embedding_size: int,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 2,
+        dropout: float = 0.1,
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
+        position_offset: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -38,6 +43,21 @@ class Embeddings(keras.layers.Layer):
         self.norm = LayerNorm(layer_norm_eps, dtype=self.dtype_policy, name="norm")
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
+    @classmethod
+    def of(cls, config, embedding_size: int, **kwargs) -> "Embeddings":
+        """Returns the embeddings of a config of `tfkor.models`; `kwargs` are those of a Keras layer."""
+        return cls(
+            config.vocab_size,
+            embedding_size,
+            config.max_position_embeddings,
+            config.type_vocab_size,
+            config.hidden_dropout_prob,
+            config.layer_norm_eps,
+            config.initializer_range,
+            config.position_offset,
+            **kwargs,
+        )
+
     def build(self, input_shape=None):
         def table(rows, name):
             initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
@@ -50,26 +70,31 @@ class Embeddings(keras.layers.Layer):
         self.norm.build((None, None, self.embedding_size))
         self.built = True
 
-    def call(self, word_ids, segment_ids=None, positions=None, training=False):
+    def words(self, word_ids: Tensor) -> Tensor:
+        """int [B, S] -> [B, S, E], in the table's precision: one that is cast as a whole takes longer than its rows."""
         if len(word_ids.shape) != 2:
             raise ValueError(f"input_word_ids has the shape {tuple(word_ids.shape)}; expected [B, S], rows of ids")
-        length = ops.shape(word_ids)[1]
+        check_ids(word_ids, self.vocab_size)
+        return ops.take(self.word_embeddings, word_ids, axis=0)
+
+    def positions(self, length: int | Tensor, positions: Tensor | None = None) -> Tensor:
+        """S tokens, at `positions` int [B, S] or at 0 ... S - 1 -> [B, S, E] or [S, E]."""
         if isinstance(length, int) and length > self.max_length:
             raise ValueError(
                 f"the input has {length} tokens a row; the position table holds {self.max_length}. "
                 "Truncate the rows, or build the model with a larger max_position_embeddings"
             )
-        check_ids(word_ids, self.vocab_size)
-        # [B, S, E], in the tables' precision: a table that is cast as a whole takes longer than the rows of a batch
-        x = ops.take(self.word_embeddings, word_ids, axis=0)
-        if positions is None:
-            x = x + self.position_embeddings[self.position_offset : self.position_offset + length]
-        else:
-            x = x + ops.take(self.position_embeddings, positions + self.position_offset, axis=0)
+        return learned_positions(self.position_embeddings, length, positions, self.position_offset)
+
+    def segments(self, segment_ids: Tensor | None) -> Tensor:
+        """int [B, S] -> [B, S, E]; None -> [E], that of segment 0."""
         if segment_ids is None:
-            x = x + self.token_type_embeddings[0]
-        else:  # two segments are a blend of two rows, which has a dense gradient where a lookup has a sparse one
-            check_ids(segment_ids, self.type_vocab_size, "segment_ids")
-            segments = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.variable_dtype)
-            x = x + ops.matmul(segments, self.token_type_embeddings)
+            return self.token_type_embeddings[0]
+        check_ids(segment_ids, self.type_vocab_size, "segment_ids")
+        # two segments are a blend of two rows, which has a dense gradient where a lookup has a sparse one
+        chosen = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.variable_dtype)
+        return ops.matmul(chosen, self.token_type_embeddings)
+
+    def call(self, word_ids, segment_ids=None, positions=None, training=False):
+        x = self.words(word_ids) + self.positions(ops.shape(word_ids)[1], positions) + self.segments(segment_ids)
         return self.dropout(self.norm(x), training=training)

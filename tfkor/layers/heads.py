@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from tfkor.layers.activations import activation_function
 from tfkor.layers.norm import LayerNorm
-from tfkor.layers.transformer import activation_function
 
 
 class MaskedLmHead(keras.layers.Layer):
@@ -103,6 +103,9 @@ class DiscriminatorHead(keras.layers.Layer):
 
     def call(self, x):
         return self.prediction(self.activation(self.dense(x)))[..., 0]
+
+
+HEADS = {head.__name__: head for head in (MaskedLmHead, PairHead, DiscriminatorHead)}  # as files name them
 
 
 def gather_positions(x, positions):

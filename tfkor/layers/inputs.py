@@ -1,11 +1,15 @@
-"""The three inputs of an encoder, as a list or as a dict, and outputs of the same kind."""
+"""The three inputs of an encoder, as a list or as a dict."""
+
+from typing import Any
 
 import numpy as np
 
+Tensor = Any  # of the backend, or NumPy's
+Batch = dict[str, Tensor]
 INPUT_NAMES = ("input_word_ids", "input_mask", "segment_ids")
 
 
-def as_batch(inputs):
+def as_batch(inputs: Batch | list[Tensor] | tuple[Tensor, ...]) -> Batch:
     """Returns a dict of the three inputs, each int [B, S], and of whatever else a dict held beside them.
 
     Args:
@@ -33,21 +37,21 @@ def as_batch(inputs):
     return dict(zip(INPUT_NAMES, inputs))
 
 
-def three_inputs(inputs):
+def three_inputs(inputs: Batch | list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Returns (input_word_ids, input_mask, segment_ids), each int [B, S]; takes what `as_batch` takes."""
     batch = as_batch(inputs)
     return tuple(batch[name] for name in INPUT_NAMES)
 
 
-def outputs_like(inputs, pooled_output, sequence_output, **more):
-    """Returns the pair (pooled_output, sequence_output) for a list of inputs; for a dict, a dict with `more` in it."""
-    if isinstance(inputs, dict):
-        more = {name: value for name, value in more.items() if value is not None}
-        return {"pooled_output": pooled_output, "sequence_output": sequence_output, **more}
-    return pooled_output, sequence_output
+def given_positions(batch: Batch, max_length: int) -> Tensor | None:
+    """The `positions` of a batch whose rows hold several texts, int [B, S] less than `max_length`; else None."""
+    positions = batch.get("positions")
+    if positions is not None:
+        check_ids(positions, max_length, "positions")
+    return positions
 
 
-def check_ids(ids, size, name="input_word_ids"):
+def check_ids(ids: Tensor, size: int, name: str = "input_word_ids") -> None:
     """Raises ValueError where `ids`, int [B, S] or [S], holds an id outside 0 ... size - 1.
 
     Encoders call it. It sees arrays and tensors that have values, not those of a graph that is being compiled; there,
@@ -61,6 +65,6 @@ def check_ids(ids, size, name="input_word_ids"):
         row, position = np.unravel_index(ids.argmax() if ids.max() >= size else ids.argmin(), ids.shape)
         why = " Use the tokenizer that the encoder was trained with" if name == "input_word_ids" else ""
         raise ValueError(
-            f"{name} holds the id {ids[row, position]} in row {row} at position {position}; expected 0 to {size - 1}."
-            f"{why}"
+            f"{name} holds the id {ids[row, position]} in row {row} at position {position}; "
+            f"expected 0 to {size - 1}.{why}"
         )

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfkor.layers.gradients import layer_norm
+from tfkor.layers.fast.gradients import layer_norm
 
 
 class LayerNorm(keras.layers.LayerNormalization):

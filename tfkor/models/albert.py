@@ -1,10 +1,20 @@
-"""ALBERT: a BERT with small embeddings, whose layers share their weights (Lan et al. 2020, google-research/albert)."""
+"""ALBERT: a BERT with small embeddings, whose layers share their weights (Lan et al. 2020, google-research/albert).
+
+    B  texts of a batch     H  hidden_size              L  num_hidden_layers
+    S  tokens of a text     N  num_attention_heads      I  intermediate_size
+    E  embedding_size
+"""
 
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
-from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+from tfkor.layers.attention import attention_bias
+from tfkor.layers.blocks import TransformerBlock
+from tfkor.layers.embeddings import Embeddings
+from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.models.backbone import Backbone, Config, dense_of
 
 # base to xxlarge: google-research/albert. tiny, mini and small are tfkor's own: BERT's of that name, made an ALBERT.
 SIZES = {
@@ -41,7 +51,7 @@ class AlbertConfig(Config):
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class Albert(Encoder):
+class Albert(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
     Inputs, outputs and options are those of `Bert`. The layers are divided into `num_hidden_groups`, one in all
@@ -51,7 +61,7 @@ class Albert(Encoder):
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
 
     Raises:
-      ValueError: rows longer than `max_position_embeddings`, or inputs with other names.
+      ValueError: rows longer than `max_position_embeddings`, or inputs that are missing.
     """
 
     config_class = AlbertConfig
@@ -64,13 +74,15 @@ class Albert(Encoder):
         "num_hidden_groups",
     )
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: AlbertConfig | dict, **kwargs):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
-        self.embeddings = embeddings_of(config, config.embedding_size, policy)  # word + position + segment: [B, S, E]
-        self.embeddings_project = dense_of(config, policy, "embeddings_project")  # [B, S, H]
-        self.groups = [block_of(config, policy, f"group_{i}") for i in range(config.num_hidden_groups)]
-        self.pooler = dense_of(config, policy, "pooler", activation="tanh")  # of the first token: [B, H]
+        self.embeddings = Embeddings.of(config, config.embedding_size, dtype=policy, name="embeddings")
+        self.embeddings_project = dense_of(config, "embeddings_project", dtype=policy)
+        self.groups = [
+            TransformerBlock.of(config, dtype=policy, name=f"group_{i}") for i in range(config.num_hidden_groups)
+        ]
+        self.pooler = dense_of(config, "pooler", activation="tanh", dtype=policy)
         self.build()
 
     @property
@@ -78,3 +90,34 @@ class Albert(Encoder):
         """The block of each layer, in order; those of a group are the same."""
         layers, groups = self.config.num_hidden_layers, self.config.num_hidden_groups
         return [self.groups[layer * groups // layers] for layer in range(layers)]
+
+    def call(self, inputs, training=False, outputs=None):
+        batch = as_batch(inputs)
+        word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
+        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+
+        # What each token is, where it stands, which text it belongs to
+        embeddings = self.embeddings
+        x = embeddings.words(word_ids)  # [B, S, E]
+        x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, E] of the learned table
+        x = x + embeddings.segments(segment_ids)  # [B, S, E]
+        x = embeddings.dropout(embeddings.norm(x), training=training)
+        x = self.embeddings_project(x)  # [B, S, H]
+
+        # L layers, each the block of its group: attention, feed-forward, each with a residual and a norm behind it
+        bias = attention_bias(mask, positions)  # [B, 1, 1, S]: 0 for a token, -1e9 for padding
+        hidden_states, attentions = [x], []
+        for block in self.fast_blocks(training, outputs):
+            x, probabilities = block(x, bias)  # [B, S, H], [B, N, S, S]
+            hidden_states.append(x)
+            attentions.append(probabilities)
+
+        pooled = self.pooler(x[:, 0])  # tanh(W x + b) of the first token, [CLS]: [B, H]
+        return self.outputs_like(
+            inputs,
+            outputs,
+            pooled_output=pooled,
+            sequence_output=x,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )

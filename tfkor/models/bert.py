@@ -1,10 +1,19 @@
-"""BERT: a transformer encoder with three inputs (Devlin et al. 2019, google-research/bert)."""
+"""BERT: a transformer encoder with three inputs (Devlin et al. 2019, google-research/bert).
+
+    B  texts of a batch     H  hidden_size              L  num_hidden_layers
+    S  tokens of a text     N  num_attention_heads      I  intermediate_size
+"""
 
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
-from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+from tfkor.layers.attention import attention_bias
+from tfkor.layers.blocks import TransformerBlock
+from tfkor.layers.embeddings import Embeddings
+from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.models.backbone import Backbone, Config, dense_of
 
 # Sizes of google-research/bert: base and large of the paper, the smaller ones of Turc et al. 2019.
 SIZES = {
@@ -38,27 +47,65 @@ class BertConfig(Config):
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class Bert(Encoder):
+class Bert(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
-    A list [input_word_ids, input_mask, segment_ids] gives the pair, a dict of these names gives a dict. With
-    `output_hidden_states=True` the dict also holds `hidden_states`, a list of L + 1 tensors [B, S, H]; with
-    `output_attentions=True` it holds `attentions`, a list of L tensors [B, N, S, S]. The weights exist at once.
+    A list [input_word_ids, input_mask, segment_ids] gives the pair. A batch, a dict that has these three among its
+    keys, gives a dict. With `output_hidden_states=True` it also holds `hidden_states`, a list of L + 1 tensors
+    [B, S, H]; with `output_attentions=True` it holds `attentions`, a list of L tensors [B, N, S, S]. `outputs` names
+    what one call gives, in place of that, and what isn't named need not be computed.
 
         encoder = Bert(BertConfig.of("tiny", vocab_size=8000), dtype="mixed_bfloat16")
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
+        attentions = encoder(batch, outputs=["attentions"])["attentions"]
+
+    Several texts may share a row (sequence packing): then the batch has `positions`, int [B, S], which count the tokens
+    of each text from 0, and `input_mask` numbers the texts from 1.
 
     Raises:
-      ValueError: rows longer than `max_position_embeddings`, or inputs with other names.
+      ValueError: rows longer than `max_position_embeddings`, ids that the tables don't hold, or inputs that are
+        missing.
     """
 
     config_class = BertConfig
     size_fields = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BertConfig | dict, **kwargs):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
-        self.embeddings = embeddings_of(config, config.hidden_size, policy)  # word + position + segment: [B, S, H]
-        self.blocks = [block_of(config, policy, f"block_{i}") for i in range(config.num_hidden_layers)]
-        self.pooler = dense_of(config, policy, "pooler", activation="tanh")  # of the first token: [B, H]
+        self.embeddings = Embeddings.of(config, config.hidden_size, dtype=policy, name="embeddings")
+        self.blocks = [
+            TransformerBlock.of(config, dtype=policy, name=f"block_{i}") for i in range(config.num_hidden_layers)
+        ]
+        self.pooler = dense_of(config, "pooler", activation="tanh", dtype=policy)
         self.build()
+
+    def call(self, inputs, training=False, outputs=None):
+        batch = as_batch(inputs)
+        word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
+        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+
+        # What each token is, where it stands, which text it belongs to
+        embeddings = self.embeddings
+        x = embeddings.words(word_ids)  # [B, S, H]
+        x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, H] of the learned table
+        x = x + embeddings.segments(segment_ids)  # [B, S, H]
+        x = embeddings.dropout(embeddings.norm(x), training=training)
+
+        # L blocks: attention, feed-forward, each with a residual and a norm behind it
+        bias = attention_bias(mask, positions)  # [B, 1, 1, S]: 0 for a token, -1e9 for padding
+        hidden_states, attentions = [x], []
+        for block in self.fast_blocks(training, outputs):
+            x, probabilities = block(x, bias)  # [B, S, H], [B, N, S, S]
+            hidden_states.append(x)
+            attentions.append(probabilities)
+
+        pooled = self.pooler(x[:, 0])  # tanh(W x + b) of the first token, [CLS]: [B, H]
+        return self.outputs_like(
+            inputs,
+            outputs,
+            pooled_output=pooled,
+            sequence_output=x,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )

@@ -1,11 +1,21 @@
-"""ELECTRA: an encoder trained to tell replaced tokens, and the generator that replaces them (Clark et al. 2020)."""
+"""ELECTRA: an encoder trained to tell replaced tokens, and the generator that replaces them (Clark et al. 2020).
+
+    B  texts of a batch     H  hidden_size              L  num_hidden_layers
+    S  tokens of a text     N  num_attention_heads      I  intermediate_size
+    E  embedding_size
+"""
 
 import dataclasses
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
-from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+from tfkor.layers.attention import attention_bias
+from tfkor.layers.blocks import TransformerBlock
+from tfkor.layers.embeddings import Embeddings
+from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.models.backbone import Backbone, Config, dense_of
 
 # small, base and large: discriminators of google-research/electra. tiny and mini, for quick runs, are tfkor's own.
 SIZES = {
@@ -65,7 +75,7 @@ class ElectraConfig(Config):
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class Electra(Encoder):
+class Electra(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
     Inputs, outputs and options are those of `Bert`. There is no pooler: pooled_output is the vector of the first token.
@@ -76,26 +86,60 @@ class Electra(Encoder):
         generator = Electra(config.generator(), embeddings=discriminator.embeddings)
 
     Raises:
-      ValueError: rows longer than `max_position_embeddings`, inputs with other names, or `embeddings` of other sizes.
+      ValueError: rows longer than `max_position_embeddings`, inputs that are missing, or `embeddings` of other sizes.
     """
 
     config_class = ElectraConfig
     classifier_act = "gelu"
     size_fields = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
 
-    def __init__(self, config, embeddings=None, **kwargs):
+    def __init__(self, config: ElectraConfig | dict, embeddings: Embeddings | None = None, **kwargs):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
         if embeddings is None:
-            embeddings = embeddings_of(config, config.embedding_size, policy)  # word + position + segment: [B, S, E]
+            embeddings = Embeddings.of(config, config.embedding_size, dtype=policy, name="embeddings")
         else:
             self.check_shared(embeddings)
         self.embeddings = embeddings
         if config.embedding_size != config.hidden_size:
-            self.embeddings_project = dense_of(config, policy, "embeddings_project")  # [B, S, H]
-        self.blocks = [block_of(config, policy, f"block_{i}") for i in range(config.num_hidden_layers)]
+            self.embeddings_project = dense_of(config, "embeddings_project", dtype=policy)
+        self.blocks = [
+            TransformerBlock.of(config, dtype=policy, name=f"block_{i}") for i in range(config.num_hidden_layers)
+        ]
         self.pooler = keras.layers.Identity(dtype=policy, name="pooler")
         self.build()
+
+    def call(self, inputs, training=False, outputs=None):
+        batch = as_batch(inputs)
+        word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
+        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+
+        # What each token is, where it stands, which text it belongs to
+        embeddings = self.embeddings
+        x = embeddings.words(word_ids)  # [B, S, E]
+        x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, E] of the learned table
+        x = x + embeddings.segments(segment_ids)  # [B, S, E]
+        x = embeddings.dropout(embeddings.norm(x), training=training)
+        if self.embeddings_project is not None:
+            x = self.embeddings_project(x)  # [B, S, H]
+
+        # L blocks: attention, feed-forward, each with a residual and a norm behind it
+        bias = attention_bias(mask, positions)  # [B, 1, 1, S]: 0 for a token, -1e9 for padding
+        hidden_states, attentions = [x], []
+        for block in self.fast_blocks(training, outputs):
+            x, probabilities = block(x, bias)  # [B, S, H], [B, N, S, S]
+            hidden_states.append(x)
+            attentions.append(probabilities)
+
+        pooled = self.pooler(x[:, 0])  # the first token's vector as it is: [B, H]
+        return self.outputs_like(
+            inputs,
+            outputs,
+            pooled_output=pooled,
+            sequence_output=x,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )
 
     def check_shared(self, embeddings):
         fields = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")

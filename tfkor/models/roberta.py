@@ -1,11 +1,20 @@
-"""RoBERTa: BERT trained without segments and without next sentence prediction (Liu et al. 2019, fairseq)."""
+"""RoBERTa: BERT trained without segments and without next sentence prediction (Liu et al. 2019, fairseq).
+
+    B  texts of a batch     H  hidden_size              L  num_hidden_layers
+    S  tokens of a text     N  num_attention_heads      I  intermediate_size
+"""
 
 from dataclasses import dataclass
 
 import keras
 from keras import ops
 
-from tfkor.layers.encoder import Config, Encoder, block_of, dense_of, embeddings_of
+from tfkor.layers.attention import attention_bias
+from tfkor.layers.blocks import TransformerBlock
+from tfkor.layers.embeddings import Embeddings
+from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.layers.positions import positions_of_tokens
+from tfkor.models.backbone import Backbone, Config, dense_of
 
 # base and large: published by fairseq. The smaller ones have the sizes of BERT's of that name (Turc et al. 2019).
 SIZES = {
@@ -41,7 +50,7 @@ class RobertaConfig(Config):
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class Roberta(Encoder):
+class Roberta(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
     Inputs, outputs and options are those of `Bert`, with two differences. The third input is there so that a RoBERTa
@@ -53,22 +62,49 @@ class Roberta(Encoder):
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
 
     Raises:
-      ValueError: rows longer than `max_position_embeddings` - 2, or inputs with other names.
+      ValueError: rows longer than `max_position_embeddings` - 2, or inputs that are missing.
     """
 
     config_class = RobertaConfig
     size_fields = (*SIZES["base"], "vocab_size", "max_position_embeddings", "type_vocab_size")
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: RobertaConfig | dict, **kwargs):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
-        self.embeddings = embeddings_of(config, config.hidden_size, policy, POSITION_OFFSET)  # word + position
-        self.blocks = [block_of(config, policy, f"block_{i}") for i in range(config.num_hidden_layers)]
-        self.pooler = dense_of(config, policy, "pooler", activation="tanh")  # of the first token: [B, H]
+        self.embeddings = Embeddings.of(config, config.hidden_size, dtype=policy, name="embeddings")
+        self.blocks = [
+            TransformerBlock.of(config, dtype=policy, name=f"block_{i}") for i in range(config.num_hidden_layers)
+        ]
+        self.pooler = dense_of(config, "pooler", activation="tanh", dtype=policy)
         self.build()
 
-    def embed(self, word_ids, mask, segment_ids, positions, training):
-        if positions is None and len(mask.shape) == 2:
-            mask = ops.cast(mask, "int32")
-            positions = ops.cumsum(mask, axis=1) * mask - 1  # tokens 0, 1, 2 ...; padding -1, which is row 1
-        return self.embeddings(word_ids, None, positions, training=training)
+    def call(self, inputs, training=False, outputs=None):
+        batch = as_batch(inputs)
+        word_ids, mask, _ = three_inputs(batch)  # int [B, S] each; the third is not used
+        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+
+        # What each token is, and where it stands; positions count what the mask shows, from 0, and padding has -1
+        embeddings = self.embeddings
+        places = positions_of_tokens(mask) if positions is None and len(mask.shape) == 2 else positions
+        x = embeddings.words(word_ids)  # [B, S, H]
+        x = x + embeddings.positions(ops.shape(word_ids)[1], places)  # [B, S, H]; position 0 is row 2 of the table
+        x = x + embeddings.segments(None)  # [H], there is one segment
+        x = embeddings.dropout(embeddings.norm(x), training=training)
+
+        # L blocks: attention, feed-forward, each with a residual and a norm behind it
+        bias = attention_bias(mask, positions)  # [B, 1, 1, S]: 0 for a token, -1e9 for padding
+        hidden_states, attentions = [x], []
+        for block in self.fast_blocks(training, outputs):
+            x, probabilities = block(x, bias)  # [B, S, H], [B, N, S, S]
+            hidden_states.append(x)
+            attentions.append(probabilities)
+
+        pooled = self.pooler(x[:, 0])  # tanh(W x + b) of the first token, <s>: [B, H]
+        return self.outputs_like(
+            inputs,
+            outputs,
+            pooled_output=pooled,
+            sequence_output=x,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )

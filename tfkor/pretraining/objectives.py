@@ -8,8 +8,7 @@ import keras
 from keras import ops
 
 from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead, gather_positions
-from tfkor.layers.gradients import cross_entropy
-from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.fast import cross_entropy
 
 BLOCK = 128  # ids in a block of `sample`
 
@@ -163,12 +162,7 @@ class ReplacedTokenDetection(keras.Model):
 
 def encode(encoder, batch, training):
     """The last hidden states [B, S, H]; in packed rows a token attends to those of its own document only."""
-    word_ids, mask, segment_ids = (batch[name] for name in INPUT_NAMES)
-    positions = batch.get("positions")
-    if positions is not None:
-        mask = ops.cast((mask[:, :, None] == mask[:, None, :]) & (mask > 0)[:, None, :], "int32")  # [B, S, S]
-    hidden_states, _ = encoder.encode(word_ids, mask, segment_ids, positions=positions, training=training)
-    return hidden_states[-1]
+    return encoder(batch, training=training, outputs=("sequence_output",))["sequence_output"]
 
 
 def weighted(batch, name, values):

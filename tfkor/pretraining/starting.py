@@ -1,8 +1,5 @@
 """Pretraining that starts from a checkpoint: its tokenizer must fit, and its heads come along."""
 
-PUBLISHED_PAIRS = {"Bert": "nsp", "Albert": "sop"}  # what a published PairHead was trained on
-
-
 def check_tokenizer(source, found, name, expected):
     """Compares the tokenizer of a checkpoint with the one whose ids will be trained on.
 
@@ -43,20 +40,12 @@ def take_heads(model, start):
             lines.append(f"the {name} begins anew: there is none")
             continue
         for head in heads:
-            theirs = start[name].heads.get(type(head).__name__)
+            theirs = start[name].heads.get(type(head))
             if theirs is None:
                 lines.append(f"{head.name} begins anew: the checkpoint of the {name} has none")
-            elif is_other_pair(model, head, theirs):
+            elif head.name != theirs.name:
                 lines.append(f"{head.name} begins anew: the checkpoint of the {name} has one for other pairs")
             else:
                 for ours, value in zip(head.variables, theirs.variables, strict=True):
                     ours.assign(value)
     return lines
-
-
-def is_other_pair(model, head, theirs):
-    """Whether one was trained on NSP and the other on SOP."""
-    if not head.name.startswith(("nsp", "sop")):
-        return False
-    published = PUBLISHED_PAIRS.get(type(model.encoder).__name__)
-    return head.name != (f"{published}_head" if theirs.name == "pair_head" else theirs.name)

@@ -103,8 +103,8 @@ def encoder_and_tokenizer(texts, symbols=(), **changes):
     """
     import keras
 
+    from tfkor.models.lora import add_lora
     from tfkor.text import Tokenizer
-    from tfkor.training.lora import add_lora
 
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.lora_rank and not FLAGS.init_checkpoint:
@@ -139,7 +139,7 @@ def with_random_weights(tokenizer, texts, changes):
         lowercase = bool(FLAGS.lowercase)
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
         tokenizer = Tokenizer.from_vocab(vocab, lowercase=lowercase)
-    encoder_class, config_class = zoo.architecture(FLAGS.model)
+    encoder_class, config_class = zoo.get_architecture(FLAGS.model)
     config = config_class.of(
         FLAGS.size,
         vocab_size=tokenizer.vocab_size,

@@ -54,7 +54,7 @@ def options_at(length):
 
 
 def encoder_config():
-    return zoo.architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
+    return zoo.get_architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
 
 
 def label(precision, remat):

@@ -204,7 +204,7 @@ def make_model(objectives, tokenizer, start):
     from tfkor.pretraining import MaskedLanguageModel, ReplacedTokenDetection
     from tfkor.pretraining.starting import check_tokenizer, take_heads
 
-    encoder_class, config_class = zoo.architecture(FLAGS.model)
+    encoder_class, config_class = zoo.get_architecture(FLAGS.model)
     if "encoder" in start:
         encoder = start["encoder"].encoder
         if type(encoder) is not encoder_class or encoder.config.vocab_size < tokenizer.vocab_size:

@@ -17,12 +17,12 @@ from tfkor.layers import activation_function
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.layers.pooling import POOLINGS
 from tfkor.metrics import classification as metrics
+from tfkor.models.lora import LORA, lora_layers, merge_lora, save_lora
 from tfkor.tasks.batches import prediction_batches, training_batches
 from tfkor.tasks.distillation import Distillation
 from tfkor.tasks.losses import ACTIVATIONS, disagreement, row_losses, smoothed
 from tfkor.tasks.task import check_vocabulary
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
-from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
 
 LABEL_TYPES = {"softmax": "class", "sigmoid": "multi_label", "linear": "regression"}
 COLUMNS = ("text_column", "label_column", "pair_column")  # of a DataFrame

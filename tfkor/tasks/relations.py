@@ -1,9 +1,9 @@
 """Relation extraction: how two entities of a sentence are related (Park et al. 2021, section 3.5)."""
 
-from tfkor import zoo
 from tfkor.data.relations import KLUE_RE_RELATIONS, entity_markers
 from tfkor.data.text_data import label_array
 from tfkor.metrics import relation_report
+from tfkor.models.resize import with_symbols
 from tfkor.tasks.batches import training_batches
 from tfkor.tasks.classifier import TextClassifier
 from tfkor.tasks.task import Task
@@ -35,7 +35,7 @@ class RelationExtractor(Task):
     def __init__(self, encoder, relations=KLUE_RE_RELATIONS, dropout=0.1, *, tokenizer, max_length=256, typed=True):
         markers = entity_markers(typed)
         if not set(markers) <= set(tokenizer.user_symbols):
-            encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, markers)
+            encoder, tokenizer = with_symbols(encoder, tokenizer, markers)
         self.encoder, self.tokenizer, self.typed = encoder, tokenizer, typed
         self.relations, self.dropout, self.max_length = list(relations), dropout, max_length
         options = dict(tokenizer=tokenizer, labels=self.relations, max_length=max_length)

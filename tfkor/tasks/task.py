@@ -8,12 +8,12 @@ import keras
 import numpy as np
 
 import tfkor
-from tfkor import zoo
 from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.models.folder import load_encoder, save_encoder
+from tfkor.models.lora import LORA, lora_layers, merge_lora, save_lora
 from tfkor.text import Ragged
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
-from tfkor.training.lora import LORA, lora_layers, merge_lora, save_lora
 
 SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
 
@@ -75,7 +75,7 @@ class Task:
         if self.model is None:
             raise ValueError("there is no head yet; expected to save after fit")
         with new_folder(folder, overwrite) as temporary:
-            zoo.save(temporary / ENCODER, self.encoder, self.tokenizer)
+            save_encoder(temporary / ENCODER, self.encoder, self.tokenizer)
             weights = [keras.ops.convert_to_numpy(variable) for variable in self.head_variables()]
             np.savez(temporary / WEIGHTS, *weights)
             if lora_layers(self.encoder):
@@ -108,7 +108,8 @@ class Task:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         if settings["task"] != cls.__name__:
             raise ValueError(f"{folder} holds a {settings['task']}; expected a {cls.__name__}")
-        encoder, tokenizer = zoo.load(folder / ENCODER, dtype=dtype)
+        found = load_encoder(folder / ENCODER, dtype=dtype)
+        encoder, tokenizer = found.encoder, found.tokenizer
         task = cls(encoder, tokenizer=tokenizer, **{name: settings[name] for name in cls.settings})
         with np.load(folder / WEIGHTS) as weights:
             found = [weights[name] for name in weights.files]

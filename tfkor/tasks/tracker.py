@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfkor.data.dialogues import split_state
-from tfkor.layers.gradients import cross_entropy
+from tfkor.layers.fast import cross_entropy
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dialogue_report
 from tfkor.tasks.batches import bucketed, prediction_batches

@@ -1,0 +1,125 @@
+"""What a record of an architecture holds, and tables of names that several of them share.
+
+A table is {the path of a weight of tfkor: the tensor that it is in transformers}. `{i}` counts the blocks. A kernel is
+the transpose of PyTorch's weight. Where several tensors are named, they stand side by side in the last axis.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+# Options of a config.json that change what a model computes, with the values that tfkor's models have
+FIXED = {
+    "position_embedding_type": ("absolute", None),
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+    "inner_group_num": (1, None),
+    "chunk_size_feed_forward": (0, None),
+}
+
+
+def unchanged(values, *_):
+    return values
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How an architecture is published by Hugging Face `transformers`.
+
+    Attributes:
+      name: in `tfkor.models.registry`.
+      class_name: what the names of its classes begin with there, "Bert" of BertModel; `class_names` has all of them.
+      model_types: those of config.json that are this architecture; the first one is written.
+      prefix: of the encoder's tensors in a model that has a head.
+      tensors: table of the encoder.
+      heads: {class of a head: table}.
+      tied: {copy: name} of the tensors that a state_dict holds a second time (Press and Wolf 2017).
+      defaults: {model_type: what a config.json does not say, where transformers and tfkor have other defaults}.
+      fixed: {key of config.json: the values that tfkor's model has}.
+      pair_head: name of its PairHead, which says what the published one was trained on.
+      classifier: {attribute of a TextClassifier: name of the layer there}.
+      classifier_pooler: the layer of a sequence classifier there that is the encoder's pooler here, if it stands
+        outside of the encoder.
+      config_in, config_out: change the values of a config.json into the fields of the config, and back; config_out
+        gets the tokenizer too, or None.
+      tensors_in, tensors_out: change the tensors of a folder into those of the tables, and back; they get what the
+        config.json holds.
+    """
+
+    name: str
+    class_name: str
+    model_types: tuple[str, ...]
+    prefix: str
+    tensors: dict[str, str | tuple[str, ...]]
+    heads: dict[type, dict[str, str]] = field(default_factory=dict)
+    tied: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fixed: dict[str, tuple] = field(default_factory=lambda: FIXED)
+    other_class_names: tuple[str, ...] = ()
+    pair_head: str = "pair_head"
+    classifier: dict[str, str] = field(default_factory=lambda: {"head": "classifier"})
+    classifier_pooler: str | None = None
+    config_in: Callable = unchanged
+    config_out: Callable = unchanged
+    tensors_in: Callable = unchanged
+    tensors_out: Callable = unchanged
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the names of its classes in transformers begin with."""
+        return (self.class_name, *self.other_class_names)
+
+
+EMBEDDINGS = {
+    "embeddings.word_embeddings": "embeddings.word_embeddings.weight",
+    "embeddings.position_embeddings": "embeddings.position_embeddings.weight",
+    "embeddings.token_type_embeddings": "embeddings.token_type_embeddings.weight",
+    "embeddings.norm.gamma": "embeddings.LayerNorm.weight",
+    "embeddings.norm.beta": "embeddings.LayerNorm.bias",
+}
+PROJECT = {
+    "embeddings_project.kernel": "embeddings_project.weight",
+    "embeddings_project.bias": "embeddings_project.bias",
+}
+POOLER = {"pooler.kernel": "pooler.dense.weight", "pooler.bias": "pooler.dense.bias"}
+
+
+def block_table(ours: str, names: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+    """The table of a block's dense layers and norms: {layer: layer there}, or {layer: layers there} side by side."""
+    table = {}
+    for layer, theirs in names.items():
+        parts = ("gamma", "beta") if layer.endswith("norm") else ("kernel", "bias")
+        for part, tail in zip(parts, ("weight", "bias")):
+            named = f"{theirs}.{tail}" if isinstance(theirs, str) else tuple(f"{name}.{tail}" for name in theirs)
+            table[f"{ours}.{layer}.{part}"] = named
+    return table
+
+
+BLOCKS = block_table(
+    "blocks.{i}",
+    {
+        "attention.query": "encoder.layer.{i}.attention.self.query",
+        "attention.key_value": ("encoder.layer.{i}.attention.self.key", "encoder.layer.{i}.attention.self.value"),
+        "attention.output_dense": "encoder.layer.{i}.attention.output.dense",
+        "attention_norm": "encoder.layer.{i}.attention.output.LayerNorm",
+        "intermediate_dense": "encoder.layer.{i}.intermediate.dense",
+        "output_dense": "encoder.layer.{i}.output.dense",
+        "output_norm": "encoder.layer.{i}.output.LayerNorm",
+    },
+)
+
+
+def masked_lm_table(dense: str, norm: str, bias: str) -> dict[str, str]:
+    """The table of a MaskedLmHead."""
+    return {
+        "dense.kernel": f"{dense}.weight",
+        "dense.bias": f"{dense}.bias",
+        "norm.gamma": f"{norm}.weight",
+        "norm.beta": f"{norm}.bias",
+        "bias": bias,
+    }
+
+
+def dense_table(ours: str, theirs: str) -> dict[str, str]:
+    """The table of one dense layer."""
+    return {f"{ours}.kernel": f"{theirs}.weight", f"{ours}.bias": f"{theirs}.bias"}

@@ -1,0 +1,39 @@
+"""The blocks of an encoder as functions that compute the same in less time or less memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+
+from tfkor.layers.fast.recompute import recomputed
+
+
+def fast_blocks(
+    blocks: Iterable,
+    training: bool = False,
+    gradient_checkpointing: bool = False,
+    attentions: bool = True,
+    first_only: bool = False,
+) -> Iterator[Callable]:
+    """Yields for each block a function of (x [B, S, H], *context) that gives what the block gives: (x, probabilities).
+
+    Args:
+      blocks: layers with the call of `TransformerBlock`, in order.
+      gradient_checkpointing: the inside of each block is computed a second time in the backward pass, and not kept
+        meanwhile (Chen et al. 2016). The probabilities are then None, unless `attentions` says that they are wanted.
+      first_only: the last block computes the first position only, x [B, 1, H]: all that a pooler needs.
+    """
+    blocks = list(blocks)
+    for number, block in enumerate(blocks):
+        if first_only and number == len(blocks) - 1:
+            yield lambda x, *context, block=block: block(x, *context, queries=x[:, :1], training=training)
+        elif gradient_checkpointing:
+            yield lambda x, *context, block=block: checkpointed(block, x, context, training, attentions)
+        else:
+            yield lambda x, *context, block=block: block(x, *context, training=training)
+
+
+def checkpointed(block, x, context, training, attentions):
+    seeds = block.draw_seeds() if training else None  # out here, so that both computations drop the same values
+    if attentions:
+        return keras.remat(lambda x: block(x, *context, seeds=seeds, training=training))(x)
+    return recomputed(block, x, context, seeds, training), None

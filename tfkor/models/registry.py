@@ -1,0 +1,39 @@
+"""The architectures by name. A new one is a line here, a file beside this, and a record in interop/architectures."""
+
+import importlib
+
+from tfkor.models.backbone import Backbone, Config
+
+# name in config.json and on the command line -> (module, encoder, config)
+ARCHITECTURES = {
+    "bert": ("tfkor.models.bert", "Bert", "BertConfig"),
+    "albert": ("tfkor.models.albert", "Albert", "AlbertConfig"),
+    "roberta": ("tfkor.models.roberta", "Roberta", "RobertaConfig"),
+    "electra": ("tfkor.models.electra", "Electra", "ElectraConfig"),
+}
+NAMES = tuple(ARCHITECTURES)
+
+
+def get_architecture(name: str, source: str = "name") -> tuple[type[Backbone], type[Config]]:
+    """ "bert" -> (Bert, BertConfig); upper case is as good, "Bert" stands in folders of older releases.
+
+    Raises:
+      ValueError: tfkor has no such architecture; `source` is named in the message.
+    """
+    if not isinstance(name, str) or name.lower() not in ARCHITECTURES:
+        raise ValueError(f"{source}: the architecture is {name!r}; expected one of {', '.join(NAMES)}")
+    module, encoder, config = ARCHITECTURES[name.lower()]
+    module = importlib.import_module(module)
+    return getattr(module, encoder), getattr(module, config)
+
+
+def architecture_of(encoder: Backbone) -> str:
+    """The name of an encoder's architecture, "bert" for a Bert.
+
+    Raises:
+      ValueError: its class is in no line of ARCHITECTURES.
+    """
+    for name, (module, class_name, _) in ARCHITECTURES.items():
+        if (type(encoder).__module__, type(encoder).__qualname__) == (module, class_name):
+            return name
+    raise ValueError(f"{type(encoder).__name__} is no architecture of tfkor; expected one of {', '.join(NAMES)}")
