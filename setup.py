@@ -30,7 +30,7 @@ def tensorflow_range():
     return f">={TENSORFLOW_MINORS[0]},<2.{next_minor}"
 
 
-version = re.search(r'^__version__ = "(.+)"$', (HERE / "tfkor/__init__.py").read_text("utf-8"), re.MULTILINE)
+version = re.search(r'^__version__ = "(.+)"$', (HERE / "tfkor/version.py").read_text("utf-8"), re.MULTILINE)
 tensorflow = tensorflow_range()
 
 setup(

@@ -2,7 +2,7 @@
 
 import importlib
 
-__version__ = "0.1.0"
+from tfkor.version import __version__
 
 # name -> module that defines it; imported at first use, so that `import tfkor` is instant
 _PUBLIC = {
@@ -19,7 +19,7 @@ _PUBLIC = {
 }
 _ROOMS = ("data", "export", "hub", "interop", "layers", "models", "pretraining", "tasks", "text", "training", "zoo")
 
-__all__ = [*_PUBLIC, *_ROOMS]
+__all__ = ["__version__", *_PUBLIC, *_ROOMS]
 
 
 def __getattr__(name):

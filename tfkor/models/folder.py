@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 
-import tfkor
 from tfkor.files import new_folder, read_json, write_json
 from tfkor.layers.heads import HEADS
 from tfkor.models import legacy
@@ -20,6 +19,7 @@ from tfkor.models.backbone import Backbone
 from tfkor.models.registry import architecture_of, get_architecture
 from tfkor.models.weights import load_weights, named_weights, save_weights
 from tfkor.text import Tokenizer
+from tfkor.version import __version__
 
 CONFIG, WEIGHTS, HEADS_FILE, TOKENIZER = "config.json", "encoder.safetensors", "heads.safetensors", "tokenizer"
 RUN = "encoder"  # where a run of run_pretraining has its encoder
@@ -62,7 +62,7 @@ def save_encoder(
         if heads:
             weights = {f"{head.name}.{name}": v for head in heads for name, v in named_weights(head).items()}
             sums[HEADS_FILE] = save_weights(temporary / HEADS_FILE, weights, half)
-        about = {"tfkor": tfkor.__version__, "architecture": architecture_of(encoder), "sha256": sums}
+        about = {"tfkor": __version__, "architecture": architecture_of(encoder), "sha256": sums}
         if heads:
             kinds = {kind: name for name, kind in HEADS.items()}
             about["heads"] = {head.name: kinds[type(head)] for head in heads}
