@@ -56,7 +56,7 @@ def regression_report(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float
 
 
 def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
-    """Area under the ROC curve: the probability that a score of `positive` is above one of `negative`; ties count half."""
+    """Area under the ROC curve: how probably a score of `positive` exceeds one of `negative`; ties count half."""
     ranks = _ranks(np.concatenate([positive, negative]))
     wins = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
     return float(wins / (len(positive) * len(negative)))
