@@ -9,7 +9,7 @@ clipping and dropout:
 
   tfkor        TextClassifier.fit
   hf_padded    transformers.Trainer, every row padded to the maximum length
-  hf_dynamic   transformers.Trainer, dynamic padding and grouping by length: the strictest
+  hf_dynamic   transformers.Trainer, dynamic padding and grouping by length: the fastest peer
   kerashub     keras_hub.models.BertTextClassifier with its preprocessor
 
 Each run has its own process; they run one at a time, and the contenders alternate. Time is measured from texts in
