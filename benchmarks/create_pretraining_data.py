@@ -5,15 +5,15 @@
 
 Both get the same sentences of a corpus, the same WordPiece vocabulary, cased, and write their output; Model Garden with
 duplication factor 1, length 128 and 20 predictions. They take turns over the rounds, with each of two sizes of the
-corpus. The clock runs from the text file to the written output, with the libraries imported; tfkor's includes the
-start of its workers. A second clock counts the time that a contender kept cores at work, which other jobs on the
-machine change less; tfkor's includes the imports of all its processes, Model Garden's does not. Memory is the sum of
-the peaks of all processes of a contender. The gain from the small corpus to the large one is the rate without what
-starting takes.
+corpus. Wall time is measured from the text file to the written output, after the libraries have been imported;
+tfkor's includes the start of its workers. CPU time is measured too, since other jobs on the machine affect it less;
+tfkor's includes the imports of all its processes, Model Garden's does not. Memory is the sum of the peaks of all
+processes of a contender. The difference between the small corpus and the large one gives the rate without start-up.
 
-Is it the same information? Model Garden's examples hold each sentence about once, cut and masked, with a random second
-segment in half of them. tfkor's shards hold the ids of all sentences, and where sentences, documents and eojeols begin;
-the script compares these ids, sentence by sentence, with those of Model Garden's tokenizer, and their documents.
+Is it the same information? Model Garden's examples contain each sentence about once, truncated and masked, with a
+random second segment in half of them. tfkor's shards contain the ids of all sentences, and where sentences, documents
+and eojeols begin; the script compares these ids, sentence by sentence, with those of Model Garden's tokenizer, and
+their documents.
 `tfkor with TFRecords` writes Model Garden's examples as well. The last line is one JSON object.
 """
 
@@ -71,14 +71,14 @@ def define_flags():
     flags.DEFINE_list("corpus", names, "Files of corpus/, without .txt.gz.")
     flags.DEFINE_list("sentences", ["30000", "120000"], "Sizes of the corpus: a small one and a large one.")
     flags.DEFINE_integer("vocab_size", 16_000, "Entries of the vocabulary, learned from the larger one.")
-    flags.DEFINE_integer("rounds", 3, "How often each contender takes its turn.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 3, "Turns of each contender.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count(), "Processes of tfkor.", lower_bound=1)
     flags.DEFINE_float("shard_mb", 2.0, "Text of a shard of tfkor, in 10**6 bytes.")
-    flags.DEFINE_bool("tfrecords", True, "Measure tfkor with TFRecords, too.")
+    flags.DEFINE_bool("tfrecords", True, "Also measure tfkor with TFRecords.")
 
 
 def write_corpus(folder):
-    """[(number of sentences, path), ...]: whole documents from the start of each corpus, in equal shares."""
+    """[(number of sentences, path), ...]: whole documents from the start of each corpus, in equal parts."""
     found = []
     for size in map(int, FLAGS.sentences):
         path = folder / f"{size}.txt"
@@ -125,12 +125,12 @@ def measured(command):
         raise app.UsageError(f"{' '.join(command[:4])} ... ended with {process.returncode}: {errors[-1000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    figures = {"cpu_seconds": cpu, **json.loads(output.splitlines()[-1])}
-    return {**figures, "peak_mb": round(sum(peaks.values()) / 1024)}
+    measured = {"cpu_seconds": cpu, **json.loads(output.splitlines()[-1])}
+    return {**measured, "peak_mb": round(sum(peaks.values()) / 1024)}
 
 
 def _family(pid):
-    """A process and all below it."""
+    """The ids of a process and of all its descendants."""
     found = [pid]
     for pid in found:
         for path in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -147,14 +147,14 @@ def _peak_kb(pid):
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def tfkor(text, folder, *flags_too):
+def tfkor(text, folder, *more_flags):
     out = folder / "shards"
     shutil.rmtree(out, ignore_errors=True)
     return measured(
         [
             sys.executable, "-m", "tfkor.scripts.create_pretraining_data", f"--input={text}", f"--output_dir={out}",
             f"--tokenizer={folder / 'tokenizer'}", f"--workers={FLAGS.workers}", f"--shard_mb={FLAGS.shard_mb}",
-            *flags_too,
+            *more_flags,
         ]
     )  # fmt: skip
 
@@ -216,7 +216,7 @@ def job():
                     say(f"round {turn + 1}, {name}: {count:,} sentences, {seconds:.1f} s, {found['peak_mb']} MB")
         same = compare(corpora[-1][1], folder)
 
-    figures = {"cores": os.cpu_count(), "workers": FLAGS.workers, "rounds": FLAGS.rounds, "compared": same}
+    results = {"cores": os.cpu_count(), "workers": FLAGS.workers, "rounds": FLAGS.rounds, "compared": same}
     print(f"\n| {'':22} | sentences | sentences/s | over Model Garden | per CPU second | over Model Garden | peak MB |")
     print(f"|{'-' * 24}{'|--:' * 6}|")
     for name in contenders:
@@ -227,16 +227,16 @@ def job():
                 row[f"sentences_per_{clock[:-1]}"] = round(count / statistics.median(times))
                 row[f"{clock}_ratio"] = round(statistics.median(b / a for a, b in zip(times, peers)), 2)
             row["peak_mb"] = round(statistics.median(run["peak_mb"] for run in runs[name, count]))
-            figures.setdefault(name, {})[count] = row
+            results.setdefault(name, {})[count] = row
             print(f"| {name:22} | {count:,} | {' | '.join(f'{value:,}' for value in row.values())} |")
     (small, _), (large, _) = corpora
-    figures["marginal"] = {name: marginal(runs[name, small], runs[name, large], large - small) for name in contenders}
-    print(f"\nSentences a CPU second, from {small:,} to {large:,} sentences: {figures['marginal']}")
-    return figures
+    results["marginal"] = {name: marginal(runs[name, small], runs[name, large], large - small) for name in contenders}
+    print(f"\nSentences per CPU second, from {small:,} to {large:,} sentences: {results['marginal']}")
+    return results
 
 
 def marginal(small, large, sentences):
-    """Sentences a CPU second of those that the large corpus has more than the small one."""
+    """Sentences per CPU second, for the sentences that only the large corpus has."""
     seconds = statistics.median(b["cpu_seconds"] - a["cpu_seconds"] for a, b in zip(small, large))
     return round(sentences / seconds) if seconds > 0 else None
 

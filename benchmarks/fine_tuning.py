@@ -3,20 +3,20 @@
   python benchmarks/fine_tuning.py --train_rows=4000
   python benchmarks/fine_tuning.py --train_rows=12000 --epochs=3 --contenders=tfkor,hf_dynamic
 
-Every contender starts from random weights of the same sizes, the head's from the same distribution, and gets the same
-texts, vocabulary, epochs, batch size, maximum length, learning rate with warm-up and linear decay, weight decay,
+Every contender starts from random weights of the same sizes, with the head's from the same distribution, and gets the
+same texts, vocabulary, epochs, batch size, maximum length, learning rate with warm-up and linear decay, weight decay,
 clipping and dropout:
 
   tfkor        TextClassifier.fit
   hf_padded    transformers.Trainer, every row padded to the maximum length
-  hf_dynamic   transformers.Trainer, dynamic padding and grouping by length: the strictest
+  hf_dynamic   transformers.Trainer, dynamic padding and grouping by length: the fastest peer
   kerashub     keras_hub.models.BertTextClassifier with its preprocessor
 
-Each run has a process of its own, one at a time, in turns over the repeats. The clock runs from texts in memory, with
-the libraries imported, to the trained model: tokenization, building the model, compilation and all epochs. Accuracy is
-that of the test rows, predicted after the clock has stopped. Everything runs on the CPU.
+Each run has its own process; they run one at a time, and the contenders alternate. Time is measured from texts in
+memory, after the libraries have been imported, to the trained model: tokenization, building the model, compilation and
+all epochs. Accuracy is that of the test rows, whose prediction is not timed. Everything runs on the CPU.
 
-Tables and figures go to standard output; its last line is one JSON object. benchmarks/README.md has the results.
+Tables and metrics go to standard output; its last line is one JSON object. benchmarks/README.md has the results.
 """
 
 import json
@@ -50,20 +50,20 @@ def define_flags():
     flags.DEFINE_list("dataset", ["3i4k", "nsmc"], "Data sets: 3i4k, nsmc, intents176.")
     flags.DEFINE_list("contenders", list(CONTENDERS[:4]), f"Some of {', '.join(CONTENDERS)}.")
     flags.DEFINE_integer("train_rows", 4_000, "Rows to train on, drawn with the seed; 0 takes all.", lower_bound=0)
-    flags.DEFINE_integer("test_rows", 10_000, "Rows to test on at the most, drawn with the seed; 0 takes all.")
+    flags.DEFINE_integer("test_rows", 10_000, "At most this many test rows, drawn with the seed; 0 takes all.")
     flags.DEFINE_integer("epochs", 2, "Epochs of each run.", lower_bound=1)
     flags.DEFINE_integer("repeats", 1, "Runs of each contender, each with another seed; medians are shown.")
     flags.DEFINE_enum("size", "mini", list(SIZES), "Size of the encoder.")
     flags.DEFINE_integer("vocab_size", 8000, "Entries of the WordPiece vocabulary, trained on the training rows.")
-    flags.DEFINE_integer("max_length", 128, "Tokens of a row at the most.")
+    flags.DEFINE_integer("max_length", 128, "Maximum length of a row, in tokens.")
     flags.DEFINE_integer("batch_size", 32, "Rows of a step.")
     flags.DEFINE_float("learning_rate", 3e-4, "Highest learning rate.")
-    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
+    flags.DEFINE_float("warmup", 0.1, "Fraction of the steps in which the learning rate rises.")
     flags.DEFINE_float("weight_decay", 0.01, "Weight decay, not of biases and norms.")
     flags.DEFINE_float("clip_norm", 1.0, "Largest global norm of the gradients.")
     flags.DEFINE_float("dropout", 0.1, "Dropout of the encoder, its attention and the classifier.")
     flags.DEFINE_integer("seed", 0, "Draws the rows; the seed of the first run.")
-    flags.DEFINE_string("output", None, "Where the results go as JSON.")
+    flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 
 def job():
@@ -73,16 +73,16 @@ def job():
     say(f"{results['machine']['processor']}, {results['machine']['cores']} cores, Python {platform.python_version()}")
     for dataset in FLAGS.dataset:
         with tempfile.TemporaryDirectory() as folder:
-            figures = run_dataset(dataset, Path(folder))
-        results["datasets"][dataset] = figures
-        print(f"\n{table(dataset, figures)}\n", flush=True)
+            found = run_dataset(dataset, Path(folder))
+        results["datasets"][dataset] = found
+        print(f"\n{table(dataset, found)}\n", flush=True)
         if FLAGS.output:
             write_json(FLAGS.output, results)
     return results
 
 
 def run_dataset(name, folder):
-    """Runs all contenders in turns; returns what was measured, with medians and the ratios to tfkor."""
+    """Runs all contenders alternately; returns the measurements, their medians and the ratios to tfkor."""
     train, test = (choose_rows(load_dataset(name, split), split) for split in ("train", "test"))
     vocab = train_wordpiece(train.texts, vocab_size=FLAGS.vocab_size)
     (folder / "vocab.txt").write_text("".join(f"{entry}\n" for entry in vocab), encoding="utf-8")
@@ -128,7 +128,7 @@ def choose_rows(data, split):
 
 
 def run_contender(contender, job_file):
-    """The figures and predictions of one run, in a process of its own."""
+    """The measurements and predictions of one run, in its own process."""
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": "-1",
@@ -144,22 +144,22 @@ def run_contender(contender, job_file):
 
 
 def median_of(runs):
-    """{figure: median over runs} of all that is a number."""
+    """{name: median over runs} of all measurements that are numbers."""
     numbers = [name for name, value in runs[0].items() if isinstance(value, (int, float))]
     return {name: statistics.median(run[name] for run in runs) for name in numbers}
 
 
-def table(dataset, figures):
-    """A Markdown table, a line for each contender."""
+def table(dataset, found):
+    """A Markdown table with a line for each contender."""
     lines = [
-        f"{dataset}: {figures['train_rows']:,} training rows, {FLAGS.epochs} epochs, BERT-{FLAGS.size}, "
-        f"{figures['test_rows']:,} test rows, {FLAGS.repeats} runs each",
+        f"{dataset}: {found['train_rows']:,} training rows, {FLAGS.epochs} epochs, BERT-{FLAGS.size}, "
+        f"{found['test_rows']:,} test rows, {FLAGS.repeats} runs each",
         "",
         "| contender | seconds | over tfkor | accuracy | macro F1 | memory, MB | import, s |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for contender, median in figures["medians"].items():
-        ratio = figures["seconds_over_tfkor"].get(contender)
+    for contender, median in found["medians"].items():
+        ratio = found["seconds_over_tfkor"].get(contender)
         lines.append(
             f"| {contender} | {median['seconds']:.1f} | {f'{ratio:.2f}' if ratio else '1'} | {median['accuracy']:.2%} "
             f"| {median['macro_f1']:.2%} | {median['memory_mb']:,.0f} | {median['import_seconds']:.1f} |"
@@ -168,7 +168,7 @@ def table(dataset, figures):
 
 
 def machine():
-    """What the figures depend on: processor, cores that this process may use, Python."""
+    """What the times depend on: processor, cores that this process may use, Python."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"processor": processor_name(), "cores": cores, "python": platform.python_version()}
 

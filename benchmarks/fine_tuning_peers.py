@@ -1,8 +1,8 @@
-"""The contenders of fine_tuning.py, each of which runs in a process of its own: fine_tuning_peers.py CONTENDER JOB.json
+"""The contenders of fine_tuning.py, each of which runs in its own process: fine_tuning_peers.py CONTENDER JOB.json
 
-A contender is a generator that stops three times: when its libraries are imported, when its model is trained (the time
-between the two is what counts), and with the predicted labels of the test texts. Each turns texts into ids in the way
-that is usual for its library, from the same vocabulary, and trains a model of the same sizes from random weights.
+A contender is a generator that yields three times: when its libraries are imported, when its model is trained (the time
+between the two is measured), and the predicted labels of the test texts. Each turns texts into ids in the usual way of
+its library, from the same vocabulary, and trains a model of the same sizes from random weights.
 """
 
 import json
@@ -65,7 +65,7 @@ def hugging_face(job, padded, bf16=False):
         BertForSequenceClassification,
         BertTokenizerFast,
         DataCollatorWithPadding,
-        Trainer,  # noqa: F401  so that its import is not in the time
+        Trainer,  # noqa: F401  imported here so that it is not timed
         default_data_collator,
         set_seed,
     )
@@ -90,7 +90,7 @@ def hugging_face(job, padded, bf16=False):
         **job.sizes,
     )
     model = BertForSequenceClassification(config)
-    # its own start, of deviation 0.02, keeps an encoder that is not pretrained from learning for hundreds of steps
+    # with its own initialisation, deviation 0.02, an encoder without pretraining learns nothing for hundreds of steps
     torch.nn.init.xavier_uniform_(model.classifier.weight)
     collator = default_data_collator if padded else DataCollatorWithPadding(tokenizer)
     train(job, model, rows, tokenizer, collator, grouped=not padded, bf16=bf16)
@@ -176,10 +176,10 @@ LIBRARIES = {
 
 
 def run(name, job):
-    """Runs a contender; returns its figures and predictions."""
+    """Runs a contender; returns its measurements and predictions."""
     steps = CONTENDERS[name](job)
     start = time.perf_counter()
-    figures = next(steps)
+    settings = next(steps)
     imported, cpu = time.perf_counter(), time.process_time()
     next(steps)
     return {
@@ -187,7 +187,7 @@ def run(name, job):
         "seconds": time.perf_counter() - imported,
         "cpu_seconds": time.process_time() - cpu,
         "memory_mb": peak_memory_mb(),
-        **figures,
+        **settings,
         "versions": {library: version(library) for library in LIBRARIES[name.split("_")[0]]},
         "predicted": next(steps),
     }

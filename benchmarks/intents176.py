@@ -1,12 +1,13 @@
-"""intents176: the classifier from random initialisation beside TF-IDF with logistic regression, and "none of these".
+"""intents176: the classifier from random initialisation beside TF-IDF with logistic regression; out-of-scope detection.
 
   python benchmarks/intents176.py
 
-Three figures. Accuracy on the test split over several seeds. The same of TF-IDF + logistic regression (1 to 2 grams of
-characters, `char_wb`, chosen on dev among C = 1, 3, 10, 30, 100). And how well the largest probability tells known
-intents from others: one intent of each domain is held out of training, and its test rows are the unknown ones; lines of
-the chatbot data (songys/Chatbot_data), which ask for nothing, are unknown too, where TFKOR_DATA has them. The threshold
-is that of `TextClassifier.calibrate` on dev, 95% acceptance. Needs scikit-learn. The last line is one JSON object.
+Three measurements: accuracy on the test split over several seeds; that of TF-IDF + logistic regression (character
+unigrams and bigrams, `char_wb`, C chosen on dev among 1, 3, 10, 30, 100); and how well the largest probability
+separates known intents from others: one intent of each domain is held out of training, and its test rows are out of
+scope; so are lines of the chatbot data (songys/Chatbot_data), which express no intent, if TFKOR_DATA has them. The
+threshold is that of `TextClassifier.calibrate` on dev, for 95% acceptance. Needs scikit-learn. The last line is one
+JSON object.
 """
 
 import csv
@@ -26,12 +27,12 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     flags.DEFINE_integer("seeds", 3, "Runs of the classifier.")
-    flags.DEFINE_integer("epochs", EPOCHS, "Epochs at the most.")
-    flags.DEFINE_integer("chatbot_rows", 2000, "Lines of the chatbot data that are taken as unknown.")
+    flags.DEFINE_integer("epochs", EPOCHS, "Maximum number of epochs.")
+    flags.DEFINE_integer("chatbot_rows", 2000, "Lines of the chatbot data to use as out-of-scope texts.")
 
 
 def tf_idf():
-    """Test figures of TF-IDF + logistic regression, with the C that is best on dev."""
+    """Test metrics of TF-IDF + logistic regression, with the C that is best on dev."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -69,13 +70,13 @@ def none_of_these(seed=0):
     outside = {"held_out_intents": test.select([label in unknown for label in test.labels]).texts}
     if (chatbot := chatbot_lines()) is not None:
         outside["chatbot"] = chatbot[: FLAGS.chatbot_rows]
-    figures = {"held_out": len(unknown), "threshold": classifier.none_threshold}
-    figures["acceptance"] = float(np.mean(inside >= classifier.none_threshold))
+    metrics = {"held_out": len(unknown), "threshold": classifier.none_threshold}
+    metrics["acceptance"] = float(np.mean(inside >= classifier.none_threshold))
     for name, texts in outside.items():
         scores = classifier.predict_proba(TextData(texts)).max(1)
         rejected = float(np.mean(scores < classifier.none_threshold))
-        figures[name] = {"texts": len(texts), "auroc": auroc(inside, scores), "rejected": rejected}
-    return figures
+        metrics[name] = {"texts": len(texts), "auroc": auroc(inside, scores), "rejected": rejected}
+    return metrics
 
 
 def chatbot_lines():

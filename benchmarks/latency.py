@@ -13,8 +13,9 @@ Ids of one utterance in, probabilities out; BERT-base, random weights, 176 class
   onnx_int8          onnx after quantize_dynamic; onnx_fused_int8: both
   torch              transformers on PyTorch, inference mode; torch_compiled: by torch.compile
 
-A contender is a process that keeps its model; they take turns, several rounds, and medians count. Each contender's
-probabilities are compared with the first's. The last line printed is one JSON object. benchmarks/README.md has results.
+A contender is a process that keeps its model; they take turns for several rounds, and medians are reported. The
+probabilities of each are compared with the first one's. The last line printed is one JSON object. benchmarks/README.md
+has results.
 """
 
 import os
@@ -51,13 +52,13 @@ QUICK = dict(size="tiny", rounds=2, turn_seconds=0.2)
 
 
 def define_flags():
-    flags.DEFINE_list("contenders", list(CONTENDERS), "Those that take part; the first sets the pace.")
+    flags.DEFINE_list("contenders", list(CONTENDERS), "Contenders to measure; ratios are to the first one.")
     flags.DEFINE_enum("size", "base", list(SIZES), "Size of the BERT.")
     flags.DEFINE_integer("tokens", 20, "Ids of the utterance.")
     flags.DEFINE_integer("rounds", 7, "Turns of each contender.", lower_bound=1)
     flags.DEFINE_float("turn_seconds", 2.0, "About how long a turn lasts.")
-    flags.DEFINE_bool("quick", False, "A tiny size, to see whether all of it runs.")
-    flags.DEFINE_string("output", None, "Where the results go as JSON.")
+    flags.DEFINE_bool("quick", False, "A tiny size, to check that everything runs.")
+    flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 
 def job():
@@ -96,7 +97,7 @@ def make_job(folder):
 
 
 class Contender(Worker):
-    """A contender in a process of its own, which has predicted twice."""
+    """A contender in its own process, after two predictions to warm up."""
 
     def __init__(self, contender, job, folder):
         write_json(folder / f"{contender}.json", job)
@@ -109,7 +110,7 @@ class Contender(Worker):
 
 
 def compare(contenders, job, folder):
-    """{contender: figures} of all, whose turns are interleaved."""
+    """{contender: its measurements}, with interleaved turns."""
     workers = []
     try:
         for contender in contenders:
@@ -138,10 +139,10 @@ def compare(contenders, job, folder):
     return out
 
 
-def print_table(figures):
+def print_table(results):
     print(f"\nBERT-{FLAGS.size}, one utterance of {FLAGS.tokens} tokens, ms\n")
     print("| contender | median | best | ratio | largest difference | MB |\n|---|--:|--:|--:|--:|--:|")
-    for name, row in sorted(figures.items(), key=lambda item: item[1]["seconds"]):
+    for name, row in sorted(results.items(), key=lambda item: item[1]["seconds"]):
         print(
             f"| {name} | {row['seconds'] * 1e3:.2f} | {row['best_seconds'] * 1e3:.2f} | {row['over_first']:.2f} "
             f"| {row['largest_difference']:.1e} | {row['memory_mb']:,.0f} |"

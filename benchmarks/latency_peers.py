@@ -1,7 +1,7 @@
-"""The contenders of latency.py, each a process of its own that keeps its model: CONTENDER JOB.json
+"""The contenders of latency.py, each in its own process that keeps its model: CONTENDER JOB.json
 
-A contender is made once and gives a function without arguments that predicts and returns probabilities [B, C]. A
-request is a line of JSON, {"seconds": s}: it is called for so long, and the answer has the seconds of each call.
+A contender is built once and returns a function without arguments that predicts probabilities [B, C]. A request is a
+line of JSON, {"seconds": s}: the function is called for s seconds, and the answer has the seconds of each call.
 """
 
 import json
@@ -122,7 +122,7 @@ CONTENDERS = {
 
 def main():
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the libraries print must not come between the answers
+    os.dup2(2, 1)  # the output of libraries must not mix with the answers
     with open(sys.argv[2], encoding="utf-8") as file:
         job = SimpleNamespace(**json.load(file))
     run = CONTENDERS[sys.argv[1]](job)

@@ -1,12 +1,12 @@
 """plan_memory against the compiler, for fine-tuning BERT-base; on a GPU also against its allocator.
 
   python benchmarks/memory_plan.py                                the compiler's buffers; no batch is allocated
-  python benchmarks/memory_plan.py --size=mini --speed            what recomputation costs in time
+  python benchmarks/memory_plan.py --size=mini --speed            the time that gradient checkpointing costs
   python benchmarks/memory_plan.py --allocator --device_gib=12    on a GPU: true peaks, and the largest batches
 
-The compiler's figures are for the published batches and, with rematerialisation, for eight times these. On a CPU its
-scheduler is set to save memory; the default one would rather run operations side by side. The allocator's figures are
-of real steps, each in a process of its own, since a peak is never forgotten. Needs JAX, Keras and NumPy. The last line
+The compiler is asked for the published batch sizes and, with gradient checkpointing, for eight times these. On a CPU
+its scheduler is set to save memory; the default one prefers to run operations in parallel. The allocator's peaks are of
+real steps, each in its own process, since a peak can't be reset. Needs JAX, Keras and NumPy. The last line
 is one JSON object.
 """
 
@@ -39,7 +39,7 @@ def define_flags():
     flags.DEFINE_string("size", "base", "Size of the BERT.")
     flags.DEFINE_list("lengths", [str(length) for length in PUBLISHED_BATCHES], "Ids of a row.")
     flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Precision.")
-    flags.DEFINE_bool("speed", False, "Time steps with and without rematerialisation, in turns.")
+    flags.DEFINE_bool("speed", False, "Time steps with and without gradient checkpointing, alternately.")
     flags.DEFINE_bool("allocator", False, "Run real steps on a GPU: peaks, and the largest batch by bisection.")
     flags.DEFINE_float("device_gib", 12.0, "For --allocator: memory to fill.")
     flags.DEFINE_integer("rounds", 5, "For --speed.", lower_bound=1)
@@ -105,12 +105,12 @@ def speed(lengths):
                     times[remat].append(time.perf_counter() - start)
         cost = statistics.median(with_remat / without for without, with_remat in zip(times[False], times[True])) - 1
         rows.append({"length": length, "seconds": statistics.median(times[False]), "cost": round(cost, 3)})
-        print(f"length {length}: {rows[-1]['seconds']:.3f} s a step, with rematerialisation {cost:+.0%}", flush=True)
+        print(f"length {length}: {rows[-1]['seconds']:.3f} s/step, with gradient checkpointing {cost:+.0%}", flush=True)
     return {"speed": rows}
 
 
 def probe(length, batch_size, remat):
-    """One real step; its peak in bytes."""
+    """Runs real steps; returns the peak in bytes."""
     import jax
 
     step = training_step(remat)
@@ -120,7 +120,7 @@ def probe(length, batch_size, remat):
 
 
 def run_probe(length, batch_size, remat):
-    """The peak of a process of its own, or None if memory ran out."""
+    """The peak of a new process, or None if memory ran out."""
     job = f"--probe={length},{batch_size},{int(remat)}"
     command = [sys.executable, __file__, f"--size={FLAGS.size}", f"--precision={FLAGS.precision}", job]
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -137,7 +137,7 @@ def against_the_allocator(lengths):
 
     if jax.local_devices()[0].platform != "gpu":
         raise ValueError(f"--allocator needs a GPU; JAX found {jax.local_devices()[0].platform}")
-    room, rows = FLAGS.device_gib * GIB, []
+    capacity, rows = FLAGS.device_gib * GIB, []
     options = {"precision": FLAGS.precision}
     for remat in (False, True):
         for length in lengths:
@@ -145,9 +145,9 @@ def against_the_allocator(lengths):
             def fits(batch_size, length=length, remat=remat):
                 peak = run_probe(length, batch_size, remat)
                 say(f"length {length}, batch {batch_size}, remat {remat}: {peak}")
-                return peak is not None and peak <= room
+                return peak is not None and peak <= capacity
 
-            planned = largest_batch(config(), length, room, remat=remat, **options)
+            planned = largest_batch(config(), length, capacity, remat=remat, **options)
             low, high = 0, 2 * planned + 1
             while high - low > max(1, planned // 32):
                 middle = planned if low == 0 and high == 2 * planned + 1 else (low + high) // 2
@@ -165,9 +165,9 @@ def job():
         length, batch_size, remat = map(int, FLAGS.probe)
         return probe(length, batch_size, bool(remat))
     lengths = [int(length) for length in FLAGS.lengths]
-    figures = {"size": FLAGS.size, "precision": FLAGS.precision, "cores": os.cpu_count()}
+    settings = {"size": FLAGS.size, "precision": FLAGS.precision, "cores": os.cpu_count()}
     work = against_the_allocator if FLAGS.allocator else speed if FLAGS.speed else against_the_compiler
-    return figures | work(lengths)
+    return settings | work(lengths)
 
 
 if __name__ == "__main__":

@@ -6,24 +6,25 @@
   python benchmarks/pretraining_step.py --device=gpu --contenders=tfkor_jax_bf16,hf_bf16,hf_compiled_bf16
 
 Same sizes, ids, masks, optimizer (AdamW, clipping to a norm of 1) and dropout (0.1) for all. A contender is a process
-that keeps its model; they take turns of some steps each, several rounds, and the medians count. At most --at_once of
-them live at a time, and the first contender takes part in each of these groups: ratios are to its steps in the group.
+that keeps its model; they take turns of some steps each for several rounds, and medians are reported. At most --at_once
+of them run at a time, and the first contender is in each of these groups: ratios are to its steps in the same group.
 
   tfkor_tf, tfkor_tf_xla, tfkor_jax              TrainStep on MaskedLanguageModel
   kerashub_tf, kerashub_tf_graph, kerashub_jax   keras_hub.models.BertMaskedLM.fit; graph: jit_compile=False
   garden, garden_xla                             official.nlp MaskedLMTask.train_step (--garden_python)
-  hf, hf_gathered, hf_compiled                   transformers.BertForMaskedLM, fused AdamW; gathered: by hand, its head
-                                                 at the masked positions only; compiled: torch.compile
+  hf, hf_gathered, hf_compiled                   transformers.BertForMaskedLM, fused AdamW; gathered: the head is
+                                                 called on the masked positions only; compiled: torch.compile
 
-Each also in bfloat16: NAME_bf16 (mixed_bfloat16, torch.autocast). What can't be imported is left out, with a word.
+Each also in bfloat16: NAME_bf16 (mixed_bfloat16, torch.autocast). Contenders that can't be imported
+are skipped with a message.
 
 MFU is of the highest rate of a product of two square matrices that any contender's library reached in that precision
 in the same run; "of own shapes" is of the rate for the step's own products. Model FLOPs are those of the step with the
 head at the masked positions. The last table has rows of natural length (--short_corpus), where only real tokens count:
-the fastest peer, tfkor, and tfkor with the rows packed. --curve_steps adds the losses of tfkor in bfloat16 beside
-those of two seeds in float32.
+the fastest peer, tfkor, and tfkor with sequence packing. --curve_steps adds the losses of tfkor in bfloat16 and with
+two seeds in float32.
 
-Tables and figures go to standard output; its last line is one JSON object. benchmarks/README.md has the results.
+Tables and results go to standard output; its last line is one JSON object. benchmarks/README.md has the results.
 """
 
 import gzip
@@ -175,7 +176,7 @@ class Missing(Exception):
 
 
 class Contender(Worker):
-    """A contender in a process of its own, which has compiled its step and trained a little."""
+    """A contender in its own process, after its step was compiled and run a few times."""
 
     def __init__(self, contender, settings, folder):
         self.name = contender
@@ -229,16 +230,16 @@ def start(contender, model, files, folder, seed=0):
 
 
 def compare(name, contenders, model, files, folder):
-    """Runs the contenders in groups, in turns; prints a table and returns its figures."""
+    """Runs the contenders in groups, alternately; prints a table and returns its values."""
     found, rates, left, table = {}, {}, list(contenders), {}
     while left:
-        pace, workers = list(found)[:1], []
-        while left and len(pace) + len(workers) < FLAGS.at_once:
+        baseline, workers = list(found)[:1], []
+        while left and len(baseline) + len(workers) < FLAGS.at_once:
             worker = start(left.pop(0), model, files, folder)
             workers += [worker] if worker else []
         if not workers:
             break
-        workers = [start(first, model, files, folder) for first in pace] + workers
+        workers = [start(first, model, files, folder) for first in baseline] + workers
         turns = [[] for _ in workers]
         for _, (worker, taken) in itertools.product(range(FLAGS.rounds), list(zip(workers, turns, strict=True))):
             steps = max(1, min(100, round(FLAGS.turn_seconds / worker.seconds)))
@@ -247,11 +248,11 @@ def compare(name, contenders, model, files, folder):
                 rate = worker.ask(shapes=shapes, seconds=FLAGS.turn_seconds / 8)["rate"]
                 rates.setdefault((worker.dtype, kind), {}).setdefault(worker.name, []).append(rate)
         for worker, taken in zip(workers, turns, strict=True):
-            # the first contender keeps the figures of its first group
+            # the first contender keeps the measurements of its first group
             found.setdefault(worker.name, summary(taken, turns[0], worker))
             worker.close()
         best = best_of(rates)
-        table = {contender: full(figures, contender, best, model, files) for contender, figures in found.items()}
+        table = {contender: full(measured, contender, best, model, files) for contender, measured in found.items()}
         print_table(name, table, best, model)
     if not table:
         raise ValueError(f"none of the contenders can be run here: {', '.join(contenders)}")
@@ -268,7 +269,7 @@ def compare_short(measured, corpora, model, folder):
 
 
 def summary(turns, first, worker):
-    """Medians of a worker's turns, and of the ratios of its steps to those of the group's first contender."""
+    """Medians of a worker's turns, and of the ratios of its step times to those of the group's first contender."""
     seconds = [turn["seconds"] for turn in turns]
     ratio = [turn["seconds"] / other["seconds"] for turn, other in zip(turns, first, strict=True)]
     return {
@@ -289,16 +290,16 @@ def best_of(rates):
     return {key: max(statistics.median(values) for values in by.values()) for key, by in rates.items()}
 
 
-def full(figures, contender, rates, model, files):
-    """The figures of a contender with those that follow from them."""
+def full(measured, contender, rates, model, files):
+    """The measurements of a contender with the values that follow from them."""
     dtype = kind_of(contender.removesuffix(PACKED))[1]
     real, flops = real_tokens(files[PACKED if contender.endswith(PACKED) else ""]), step_flops(model)
     return {
-        **figures,
-        "tokens_per_second": model["rows"] * model["length"] / figures["seconds"],
-        "real_tokens_per_second": real / figures["seconds"],
-        "mfu": flops / figures["seconds"] / rates[dtype, "square"],
-        "mfu_own_shapes": flops / figures["seconds"] / rates[dtype, "own"],
+        **measured,
+        "tokens_per_second": model["rows"] * model["length"] / measured["seconds"],
+        "real_tokens_per_second": real / measured["seconds"],
+        "mfu": flops / measured["seconds"] / rates[dtype, "square"],
+        "mfu_own_shapes": flops / measured["seconds"] / rates[dtype, "own"],
     }
 
 
@@ -362,7 +363,7 @@ def square_shapes():
 
 
 def real_tokens(file):
-    """Ids of a batch that are no padding, the mean over the batches."""
+    """Number of ids in a batch that are not padding, the mean over the batches."""
     with np.load(file) as arrays:
         return float((arrays["input_mask"] > 0).sum() / len(arrays["input_mask"]))
 

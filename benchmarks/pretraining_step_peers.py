@@ -1,8 +1,8 @@
-"""The contenders of pretraining_step.py, each a process of its own that keeps its model: CONTENDER JOB.json
+"""The contenders of pretraining_step.py, each in its own process that keeps its model: CONTENDER JOB.json
 
-A contender makes a BERT with its MLM head and AdamW with clipping, and gives `train(first, number)`, which trains on
-that many batches of the job's file and returns their mean loss. Requests come as lines of JSON: {"steps": n},
-{"rates": shapes}; so do the answers. The libraries are imported where they are used: each has its own environment.
+A contender builds a BERT with its MLM head and AdamW with clipping, and returns `train(number)`, which trains on that
+many batches of the job's file and returns their mean loss. Requests and answers are lines of JSON: {"steps": n} or
+{"shapes": shapes, "seconds": s}. Libraries are imported where they are used: each has its own environment.
 """
 
 import importlib.metadata
@@ -164,7 +164,7 @@ def model_garden(job, jit_compile=False):
 
 
 def hugging_face(job, gathered=False, compiled=False):
-    """BertForMaskedLM, which has logits for all positions; `gathered`: its head on the masked positions, by hand."""
+    """BertForMaskedLM, which has logits for all positions; `gathered`: the head runs on masked positions only."""
     import torch
     from transformers import BertConfig, BertForMaskedLM, set_seed
 
@@ -238,7 +238,7 @@ def kind_of(contender):
     return kind, "float32" if kind == contender else "bfloat16"
 
 
-# === What the device can do ===
+# === The speed of the device ===
 
 
 def matrix_rates(backend, dtype, device, request):
@@ -248,7 +248,7 @@ def matrix_rates(backend, dtype, device, request):
     for count, (m, k, n) in request["shapes"]:
         run = multiply(*(np.random.default_rng(0).normal(size=shape).astype("float32") for shape in ((m, k), (k, n))))
         run(1)
-        times = min(100, 1 + int(4e9 / (2 * m * k * n)))  # one after the other, so that waiting counts for little
+        times = min(100, 1 + int(4e9 / (2 * m * k * n)))  # in a row, so that waiting for the result costs little
         best, end = float("inf"), time.monotonic() + request["seconds"] / len(request["shapes"])
         while best == float("inf") or time.monotonic() < end:
             start = time.perf_counter()
@@ -295,7 +295,7 @@ def torch_product(dtype, device):
 
 
 def memory_mb(backend, device):
-    """The most that this process had: of the machine's memory, or of the GPU's."""
+    """The peak memory of this process: of the machine's memory, or of the GPU's."""
     if device == "cpu":
         return peak_memory_mb()
     if backend is None:
@@ -336,7 +336,7 @@ def serve(contender, job, requests, answer):
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the libraries print must not come between the answers
+    os.dup2(2, 1)  # the output of libraries must not mix with the answers
     with open(sys.argv[2], encoding="utf-8") as file:
         job = SimpleNamespace(**json.load(file))
-    serve(sys.argv[1], job, sys.stdin, lambda figures: print(json.dumps(figures), file=answers, flush=True))
+    serve(sys.argv[1], job, sys.stdin, lambda answer: print(json.dumps(answer), file=answers, flush=True))

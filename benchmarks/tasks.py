@@ -12,12 +12,12 @@
   hf_padded    transformers.Trainer, every row padded to the maximum length
 
 transformers predicts in several ways: "padded" (every row to the maximum length), "pipeline" (as its documentation has
-it, with a batch size) and "sorted" (by hand: rows sorted by length, so that a batch has the least padding).
+it, with a batch size) and "sorted" (a loop over rows sorted by length, so that a batch has the least padding).
 
-Each run has a process of its own, one at a time. Training is timed from texts in memory to the trained model,
-tokenization and compilation included; prediction from texts to labels, the median of the calls after the first. Of
-KLUE-NER and KorQuAD the dev part is here: a fixed cut of it is trained on and another one scored, so their figures
-compare with each other alone. The last line printed is one JSON object; benchmarks/README.md has the results.
+Each run has its own process, one at a time. Training is timed from texts in memory to the trained model, tokenization
+and compilation included; prediction from texts to labels, the median of the calls after the first. For KLUE-NER and
+KorQuAD only the dev set is used: one fixed part of it is trained on and another one evaluated, so that their metrics
+are comparable only with each other. The last line printed is one JSON object; benchmarks/README.md has the results.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ COLUMNS = {
     "tags": ("texts", "units", "tags"),
     "answers": ("ids", "questions", "contexts", "answers"),
 }
-# task -> its kind; rows to train on, to test on; figure; settings in place of the flags'
+# task -> its kind; training rows, test rows; metric; settings that replace the flags'
 TASKS = {
     "nsmc": ("classes", 4000, 2000, "accuracy", {}),
     "korsts": ("numbers", 4000, 1379, "spearman", {}),
@@ -64,23 +64,23 @@ TASKS = {
 
 
 def define_flags():
-    flags.DEFINE_string("init_checkpoint", None, "The encoder that all start from.", required=True)
-    flags.DEFINE_integer("positions", 512, "Positions of the encoder at the least.")
+    flags.DEFINE_string("init_checkpoint", None, "The encoder to fine-tune.", required=True)
+    flags.DEFINE_integer("positions", 512, "Minimum number of positions of the encoder.")
     flags.DEFINE_list("tasks", list(TASKS), f"Some of {', '.join(TASKS)}.")
-    flags.DEFINE_list("contenders", list(CONTENDERS[:3]), f"Some of {', '.join(CONTENDERS)}; the first sets the pace.")
+    flags.DEFINE_list("contenders", list(CONTENDERS[:3]), f"Some of {', '.join(CONTENDERS)}; ratios are to the first.")
     flags.DEFINE_integer("repeats", 1, "Runs of each contender, each with another seed; medians are shown.")
-    flags.DEFINE_float("part", 1.0, "Share of the rows that are taken.")
+    flags.DEFINE_float("part", 1.0, "Fraction of the rows to use.")
     flags.DEFINE_integer("epochs", 2, "Epochs of each run.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 32, "Rows of a step.")
-    flags.DEFINE_integer("max_length", 128, "Tokens of a row at the most.")
+    flags.DEFINE_integer("max_length", 128, "Maximum length of a row, in tokens.")
     flags.DEFINE_float("learning_rate", 3e-4, "Highest learning rate.")
-    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
+    flags.DEFINE_float("warmup", 0.1, "Fraction of the steps in which the learning rate rises.")
     flags.DEFINE_float("weight_decay", 0.01, "Weight decay, not of biases and norms.")
     flags.DEFINE_float("clip_norm", 1.0, "Largest global norm of the gradients.")
     flags.DEFINE_float("dropout", 0.1, "Dropout of the encoder and the head.")
     flags.DEFINE_integer("calls", 2, "Timed predictions of the test rows.")
     flags.DEFINE_integer("seed", 0, "The seed of the first run.")
-    flags.DEFINE_string("output", None, "Where the results go as JSON.")
+    flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 
 SHARED = (
@@ -113,7 +113,7 @@ def job():
 
 
 def with_positions(encoder, count):
-    """A copy of the encoder with so many positions or more; those that it has not learned repeat those that it has."""
+    """The encoder with at least `count` positions: if it has fewer, a copy in which its positions repeat."""
     if encoder.max_length >= count:
         return encoder
     longer = type(encoder)(dataclasses.replace(encoder.config, max_position_embeddings=count))
@@ -126,7 +126,7 @@ def with_positions(encoder, count):
 
 
 def data_of(task):
-    """The rows to train on and to test on."""
+    """The training rows and the test rows."""
     train_rows, test_rows = (max(8, int(FLAGS.part * rows)) for rows in TASKS[task][1:3])
     if task in ("nsmc", "korsts"):
         parts = load_dataset(task, "train"), load_dataset(task, "test")
@@ -150,24 +150,24 @@ def drawn(data, rows):
 
 
 def report(task, test, predicted):
-    kind, _, _, figure, _ = TASKS[task]
+    kind, _, _, metric, _ = TASKS[task]
     if kind == "answers":
-        return metrics.korquad_report(test.truth(), dict(zip(test.ids, predicted)))[figure]
+        return metrics.korquad_report(test.truth(), dict(zip(test.ids, predicted)))[metric]
     if kind == "numbers":
-        return metrics.regression_report(test.labels, predicted)[figure]
+        return metrics.regression_report(test.labels, predicted)[metric]
     if kind == "classes":
         return float(np.mean([a == b for a, b in zip(test.labels, predicted, strict=True)]))
     ids = {label: i for i, label in enumerate(KLUE_NER_LABELS)}
     flat = [[ids[tag] for tags in rows for tag in ("O", *tags, "O")] for rows in (test.tags, predicted)]
-    return metrics.klue_ner_report(*flat, KLUE_NER_LABELS)[figure]
+    return metrics.klue_ner_report(*flat, KLUE_NER_LABELS)[metric]
 
 
 # === Runs ===
 
 
 def run_task(task, folder):
-    """What was measured: the figures of each contender's runs."""
-    kind, _, _, figure, settings = TASKS[task]
+    """The measurements of each contender's runs."""
+    kind, _, _, metric, settings = TASKS[task]
     train, test = data_of(task)
     labels = {"classes": sorted(set(getattr(train, "labels", ()))), "tags": list(KLUE_NER_LABELS)}.get(kind)
     common = {
@@ -187,10 +187,10 @@ def run_task(task, folder):
         write_json(folder / "job.json", common | {"seed": FLAGS.seed + repeat})
         for contender in FLAGS.contenders:
             run = run_contender(contender, folder / "job.json")
-            run["figures"] = {way: report(task, test, found) for way, found in run.pop("predicted").items()}
+            run["metrics"] = {way: report(task, test, found) for way, found in run.pop("predicted").items()}
             say(f"{task} {contender}: {run}")
             runs[contender].append(run)
-    return {"train_rows": len(train), "test_rows": len(test), "figure": figure, "runs": runs}
+    return {"train_rows": len(train), "test_rows": len(test), "metric": metric, "runs": runs}
 
 
 def run_contender(contender, job_file):
@@ -203,21 +203,21 @@ def run_contender(contender, job_file):
 
 
 def print_tables(task, results):
-    """Training, then prediction: medians, and the ratio to the first contender's."""
-    figure, runs = results["figure"], results["runs"]
+    """Prints a table of training, then of prediction: medians, and their ratios to the first contender's."""
+    metric, runs = results["metric"], results["runs"]
     first = next(iter(runs.values()))
-    print(f"\n{task}: {results['train_rows']} rows trained on\n\n| | seconds | ratio | memory, MB |\n|---|--:|--:|--:|")
+    print(f"\n{task}: {results['train_rows']} training rows\n\n| | seconds | ratio | memory, MB |\n|---|--:|--:|--:|")
     for contender, found in runs.items():
         ratio = statistics.median(a["train_seconds"] / b["train_seconds"] for a, b in zip(found, first))
         seconds, memory = (statistics.median(run[name] for run in found) for name in ("train_seconds", "memory_mb"))
         print(f"| {contender} | {seconds:.1f} | {ratio:.2f} | {memory:,.0f} |")
-    print(f"\n{task}: {results['test_rows']} rows predicted\n\n| | rows/s | ratio | {figure} |\n|---|--:|--:|--:|")
+    print(f"\n{task}: {results['test_rows']} test rows\n\n| | rows/s | ratio | {metric} |\n|---|--:|--:|--:|")
     own = [next(iter(run["predict"].values()))["seconds"] for run in first]
     for contender, found in runs.items():
         for way in found[0]["predict"]:
             taken = [run["predict"][way]["seconds"] for run in found]
             ratio = statistics.median(a / b for a, b in zip(taken, own))
-            quality = statistics.median(run["figures"][way] for run in found)
+            quality = statistics.median(run["metrics"][way] for run in found)
             rate = results["test_rows"] / statistics.median(taken)
             print(f"| {contender}, {way} | {rate:,.0f} | {ratio:.2f} | {100 * quality:.1f}% |")
     print(flush=True)

@@ -17,8 +17,8 @@ from trainer import train
 from worker import peak_memory_mb
 
 THREADS = len(os.sched_getaffinity(0))
-IGNORED = -100  # the label of a token that is not looked at, in transformers
-MAX_ANSWER = 30  # pieces
+IGNORED = -100  # the label of tokens that transformers' loss ignores
+MAX_ANSWER = 30  # tokens
 
 # === tfkor ===
 
@@ -89,7 +89,7 @@ def hugging_face(job, padded, **arguments):
 
 
 class Kind:
-    """A kind of task: rows to train on, predictions of the test rows; `encoded(columns)` makes the model's inputs."""
+    """A kind of task: training rows and predictions of the test rows; `encoded(columns)` makes the model's inputs."""
 
     collator, pipeline = "DataCollatorWithPadding", None
 
@@ -129,7 +129,7 @@ class Sentences(Kind):
 
 
 class Tags(Kind):
-    """Tags of characters: that of the first character of each token is learned and told."""
+    """Tags of characters; of each token, the tag of its first character is learned and predicted."""
 
     head, pipeline, collator = "TokenClassification", "token-classification", "DataCollatorForTokenClassification"
 
@@ -151,18 +151,18 @@ class Tags(Kind):
     def predict(self, model, by_length):
         found, offsets = self.encoded(self.job.test)
         logits = forward(self, model, found, by_length)
-        told = [[(*span, row[i].argmax()) for i, span in enumerate(spans)] for spans, row in zip(offsets, logits)]
-        return self.of_characters(told)
+        predicted = [[(*span, row[i].argmax()) for i, span in enumerate(spans)] for spans, row in zip(offsets, logits)]
+        return self.of_characters(predicted)
 
     def by_pipeline(self, pipe):
         found = pipe(self.job.test["texts"], ignore_labels=[])
         names = [[(row["start"], row["end"], int(row["entity"].split("_")[1])) for row in rows] for rows in found]
         return self.of_characters(names)
 
-    def of_characters(self, told):
+    def of_characters(self, predicted):
         out = []
-        for tokens, units in zip(told, self.job.test["units"], strict=True):
-            at = {place: (i, place == begin) for begin, end, i in tokens for place in range(begin, end)}
+        for tokens, units in zip(predicted, self.job.test["units"], strict=True):
+            at = {offset: (i, offset == begin) for begin, end, i in tokens for offset in range(begin, end)}
             labels = [(self.job.labels[i], first) for i, first in (at.get(b, (-1, True)) for b, _ in units)]  # O
             out.append([label if first else label.replace("B-", "I-") for label, first in labels])
         return out
@@ -190,8 +190,8 @@ class Answers(Kind):
         rows = []
         for i, (spans, number) in enumerate(zip(found["offset_mapping"], found["overflow_to_sample_mapping"])):
             text, start = columns["answers"][number][0]
-            context = [place for place, part in enumerate(found.sequence_ids(i)) if part == 1]
-            inside = [place for place in context if spans[place][0] < start + len(text) and spans[place][1] > start]
+            context = [token for token, part in enumerate(found.sequence_ids(i)) if part == 1]
+            inside = [token for token in context if spans[token][0] < start + len(text) and spans[token][1] > start]
             whole = inside and spans[context[0]][0] <= start and spans[context[-1]][1] >= start + len(text)
             first, last = (inside[0], inside[-1]) if whole else (0, 0)
             row = {name: found[name][i] for name in ("input_ids", "token_type_ids", "attention_mask")}
@@ -258,22 +258,22 @@ def timed(function, calls):
 
 
 def run(name, job):
-    """Runs a contender; returns its figures and predictions."""
+    """Runs a contender; returns its measurements and predictions."""
     steps = CONTENDERS[name](job)
     next(steps)
     start, cpu = time.perf_counter(), time.process_time()
     next(steps)
-    figures = {"train_seconds": time.perf_counter() - start, "train_cpu_seconds": time.process_time() - cpu}
+    training = {"train_seconds": time.perf_counter() - start, "train_cpu_seconds": time.process_time() - cpu}
     out = {"predict": {}, "predicted": {}}
     for way, function in next(steps).items():
         (first, *later), out["predicted"][way] = timed(function, 1 + job.calls)
         out["predict"][way] = {"first_seconds": first, "seconds": statistics.median(later)}
-    return figures | out | {"memory_mb": peak_memory_mb()}
+    return training | out | {"memory_mb": peak_memory_mb()}
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the libraries print must not come between
+    os.dup2(2, 1)  # the output of libraries must not mix with the answers
     with open(sys.argv[2], encoding="utf-8") as file:
         job = SimpleNamespace(**json.load(file))
     print(json.dumps(run(sys.argv[1], job), ensure_ascii=False), file=answers)

@@ -2,7 +2,7 @@
 
   python benchmarks/tokenizer.py
 
-Lines of NSMC and of a corpus (--data_dir), or the utterances of intents176 where there is neither. All methods take
+Lines of NSMC and of a corpus (--data_dir), or the utterances of intents176 if there is neither. All methods take
 turns on the same lines in each round; a ratio is the median over the rounds of one method's speed over that of
 `tokenizers` `encode_batch` (all its threads) in the same round. All give the same ids, which is checked, apart from
 FastBertTokenizer, the fastest of tensorflow_text, which doesn't know NFC or Hugging Face's character classes. The last
@@ -40,7 +40,7 @@ def define_flags():
     flags.DEFINE_string("corpus", "tensorflow_docs_ko", "File of corpus/, without .txt.gz.")
     flags.DEFINE_integer("lines", 50_000, "Lines of each source.")
     flags.DEFINE_integer("vocab_size", 16_000, "Entries of the vocabulary, which is learned from the lines.")
-    flags.DEFINE_integer("rounds", 5, "How often each method takes its turn.")
+    flags.DEFINE_integer("rounds", 5, "Turns of each method.")
     flags.DEFINE_integer("processes", os.cpu_count(), "Processes of the method with several.")
 
 
@@ -74,7 +74,7 @@ def encode(tokenizer, lines, threads=True, fast=False):
 
 
 def cached_words(tokenizer, lines):
-    """A dict from what stands between blanks to ids; `tokenizers` is asked for what is not in it."""
+    """A dict from blank-separated words to ids; `tokenizers` encodes the words that are not in it."""
     cache, count = {}, 0
     for start in range(0, len(lines), GRAPH_BATCH):
         parts = " ".join(lines[start : start + GRAPH_BATCH]).split(" ")
@@ -90,7 +90,7 @@ def batches(lines, size):
 
 
 def graph_methods(tokenizer, lines):
-    """What tensorflow_text can do: the same ids in batches, the same in tf.data, and other ids in a fast way."""
+    """Methods in TensorFlow: the same ids in batches and in tf.data, and tensorflow_text's fast tokenizer."""
     import tensorflow as tf
     import tensorflow_text as tf_text
 
@@ -144,7 +144,7 @@ def measure(lines, vocab, pool):
         for name, method in methods.items():
             start = time.perf_counter()
             count = method()
-            if turn:  # the first is for warming up
+            if turn:  # the first turn is a warm-up
                 seconds[name].append(time.perf_counter() - start)
             assert count == len(ids.values) or "FastBert" in name, (name, count, len(ids.values))
     base = seconds["tokenizers encode_batch"]
@@ -160,16 +160,16 @@ def measure(lines, vocab, pool):
 def job():
     found = sources()
     vocab = train_wordpiece([line for lines in found.values() for line in lines], FLAGS.vocab_size)
-    figures = {"cores": os.cpu_count(), "vocab_size": len(vocab), "rounds": FLAGS.rounds}
+    results = {"cores": os.cpu_count(), "vocab_size": len(vocab), "rounds": FLAGS.rounds}
     with multiprocessing.get_context("spawn").Pool(FLAGS.processes, start_worker, [vocab]) as pool:
         for name, lines in found.items():
-            figures[name] = {"lines": len(lines), "characters": sum(map(len, lines)), **measure(lines, vocab, pool)}
+            results[name] = {"lines": len(lines), "characters": sum(map(len, lines)), **measure(lines, vocab, pool)}
             print(f"\n{name}: {len(lines):,} lines, {sum(map(len, lines)) / len(lines):.1f} characters a line")
             print(f"| {'':36} | lines/s | ratio |\n|{'-' * 38}|--------:|------:|")
-            for method, figure in figures[name].items():
-                if isinstance(figure, dict):
-                    print(f"| {method:36} | {figure['lines_per_second']:7,} | {figure['ratio']:5.2f} |")
-    return figures
+            for method, measured in results[name].items():
+                if isinstance(measured, dict):
+                    print(f"| {method:36} | {measured['lines_per_second']:7,} | {measured['ratio']:5.2f} |")
+    return results
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Training by transformers.Trainer, as the benchmarks that stand beside it want it."""
+"""Training with transformers.Trainer, shared by the benchmarks."""
 
 import tempfile
 
 
 def train(job, model, rows, tokenizer, collator, grouped, **more):
-    """Trains `model` on `rows` with what the job says; grouped: batches of rows of similar lengths."""
+    """Trains `model` on `rows` with the job's settings; grouped: batches of rows of similar lengths."""
     from transformers import Trainer, TrainingArguments
 
     with tempfile.TemporaryDirectory() as folder:

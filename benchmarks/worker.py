@@ -1,4 +1,4 @@
-"""A contender as a process that keeps its model: a line of JSON for each request, and for each answer."""
+"""A contender as a process that keeps its model; each request and each answer is a line of JSON."""
 
 import contextlib
 import json
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class Ended(Exception):
-    """The process gives no answer any more; the message has the end of its errors."""
+    """The process has ended; the message has the end of its standard error."""
 
 
 class Worker:
-    """Starts a command, and is asked by `ask`; its errors go to the file `errors`."""
+    """Starts a command, to which `ask` sends requests; its standard error goes to the file `errors`."""
 
     def __init__(self, command, environment, errors):
         self.errors = errors
@@ -25,11 +25,11 @@ class Worker:
         return self.answer()
 
     def answer(self):
-        """The next answer; one comes before the first request."""
+        """The next answer; the process sends one before the first request."""
         line = self.process.stdout.readline()
         if not line:
-            told = self.errors.read_text(encoding="utf-8")[-1000:]
-            raise Ended(f"it ended with {self.process.wait()}: {told}")
+            errors = self.errors.read_text(encoding="utf-8")[-1000:]
+            raise Ended(f"it ended with {self.process.wait()}: {errors}")
         return json.loads(line)
 
     def close(self):
@@ -40,8 +40,8 @@ class Worker:
 
 
 def peak_memory_mb():
-    """The most memory that this process has had since its program began, in MB; of Linux.
+    """The peak memory of this process since its program began, in MB; Linux only.
 
-    getrusage would also count what the process that started it had by then.
+    getrusage would also count the memory of the process that started it.
     """
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024

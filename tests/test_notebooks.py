@@ -121,15 +121,15 @@ def test_the_notebook_of_pretraining(execute):
 import json
 files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
 pieces = [[piece for piece, _ in answers] for answers in filled]
-names = "unknown_share figures unigram_entropy same pieces electra_figures accuracy files"
+names = "unknown_rate result unigram_entropy same pieces electra_result accuracy files"
 print(json.dumps({name: globals()[name] for name in names.split()}))
 """
     found = json.loads(execute(notebook, SMALL["02_pretrain"], then))
-    assert found["unknown_share"] < 0.06
-    assert found["figures"]["held_out_mlm_loss"] < found["unigram_entropy"]  # more than word frequencies
+    assert found["unknown_rate"] < 0.06
+    assert found["result"]["held_out_mlm_loss"] < found["unigram_entropy"]  # more than word frequencies
     assert found["same"] is True
     assert [len(answers) for answers in found["pieces"]] == [5, 5, 5]
-    assert 0.5 < found["electra_figures"]["held_out_rtd_accuracy"] < 1
+    assert 0.5 < found["electra_result"]["held_out_rtd_accuracy"] < 1
     assert 0 < found["accuracy"] < 1
     assert {"curves.png", "encoder/config.json", "shards/manifest.json", "bert/log.jsonl"} <= set(found["files"])
 
@@ -174,7 +174,7 @@ print(json.dumps({name: globals()[name] for name in names.split()}))
 
 
 @pytest.mark.slow
-def test_the_notebook_of_questions_and_names(execute, checkpoint):
+def test_the_notebook_of_question_answering_and_entities(execute, checkpoint):
     notebook = nbformat.read(ROOT / "colab/04_korquad_ner.ipynb", as_version=nbformat.NO_CONVERT)
     then = """
 files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))

@@ -6,12 +6,14 @@ tensorflow_hub's KerasLayer is a layer of tf_keras and doesn't work in a model o
 import contextvars
 import inspect
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operations of models that take strings
 
-MOVED_TO = contextvars.ContextVar("MOVED_TO", default=None)  # the handle of layers that load_model reads
+MOVED_TO = contextvars.ContextVar("MOVED_TO", default=None)  # the handle for layers that load_model is reading
 
 
 @keras.saving.register_keras_serializable("tfkor")
@@ -24,17 +26,18 @@ class KerasLayer(keras.layers.Layer):
     Inputs and outputs are the SavedModel's: one tensor, a list or a dict. As in tensorflow_hub, `training` is passed on
     if the layer is trainable, so dropout is off in a frozen one.
 
-    A `.keras` file holds the layer's weights and its handle, but not the graph, which is a program: the SavedModel must
-    still be where it was, or be found under the handle from the working directory. `load_model` names another place.
+    A `.keras` file contains the layer's weights and its handle, but not the graph, which is a program: the SavedModel
+    must still be in its folder, or be found under the handle from the working directory. If it was moved, `load_model`
+    takes the new folder.
 
     Args:
       handle: folder of a SavedModel, or the object that `tf.saved_model.load` returned, which can't be saved in a
-        `.keras` file. `tensorflow_hub.resolve(url)` makes a folder of a URL.
-      trainable: whether the variables that the SavedModel calls trainable are trained.
-      arguments: dict of further arguments for the SavedModel.
-      signature: name of the signature to call in place of the SavedModel itself; it takes a dict, and isn't trained.
-      signature_outputs_as_dict: True for all outputs of the signature.
-      output_key: the one to take out of a dict of outputs.
+        `.keras` file. `tensorflow_hub.resolve(url)` downloads a URL into a folder.
+      trainable: whether to train the SavedModel's trainable variables.
+      arguments: further arguments for the SavedModel.
+      signature: name of the signature to call instead of the SavedModel itself; it takes a dict, and isn't trained.
+      signature_outputs_as_dict: True to return all outputs of the signature.
+      output_key: the output to return if the outputs are a dict.
 
     Raises:
       FileNotFoundError, ValueError: the handle is not a SavedModel, or has nothing to call.
@@ -42,13 +45,13 @@ class KerasLayer(keras.layers.Layer):
 
     def __init__(
         self,
-        handle,
-        trainable=False,
-        arguments=None,
-        signature=None,
-        signature_outputs_as_dict=None,
-        output_key=None,
-        **kwargs,
+        handle: str | os.PathLike | Any,
+        trainable: bool = False,
+        arguments: dict[str, Any] | None = None,
+        signature: str | None = None,
+        signature_outputs_as_dict: bool | None = None,
+        output_key: str | None = None,
+        **kwargs: Any,
     ):
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError(f"KerasLayer needs KERAS_BACKEND=tensorflow; found {keras.backend.backend()}")
@@ -68,10 +71,10 @@ class KerasLayer(keras.layers.Layer):
         self.takes_training = not signature and "training" in arguments_of(self.function)
         self.supports_jit = not any(takes_strings(trace) for trace in traces)
         self.loaded_variables = as_keras_variables(self.resolved_object, traces)
-        self.trainable = trainable  # set any earlier, it would not freeze them
+        self.trainable = trainable  # must come after loaded_variables, or it would not freeze them
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         arguments = {"training": bool(training and self.trainable)} if self.takes_training else {}
         arguments |= self.arguments
         if self.signature and isinstance(inputs, dict):
@@ -88,9 +91,9 @@ class KerasLayer(keras.layers.Layer):
             raise ValueError(f"output_key is {self.output_key!r}; the outputs of the SavedModel are {found}")
         return outputs[self.output_key]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         if self.handle is None:
-            raise ValueError(f"{self.name} was made from an object; expected a folder as its handle, to be saved")
+            raise ValueError(f"{self.name} was made from an object; only a layer whose handle is a folder can be saved")
         return {
             **super().get_config(),
             "handle": self.handle,
@@ -102,21 +105,21 @@ class KerasLayer(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "KerasLayer":
         config = dict(config)
-        places = [config.pop("folder"), config["handle"]]
+        folders = [config.pop("folder"), config["handle"]]
         if MOVED_TO.get():
-            places = [MOVED_TO.get()]
-        elif not any(map(os.path.isdir, places)):
+            folders = [MOVED_TO.get()]
+        elif not any(map(os.path.isdir, folders)):
             raise FileNotFoundError(
-                f"{places[0]}: no such folder; expected the SavedModel of the layer {config['name']!r}: put it back, "
+                f"{folders[0]}: no such folder; expected the SavedModel of the layer {config['name']!r}: put it back, "
                 "or load with tfkor.hub.load_model(path, handle)"
             )
-        return cls(**{**config, "handle": next(filter(os.path.isdir, places), places[0])})
+        return cls(**{**config, "handle": next(filter(os.path.isdir, folders), folders[0])})
 
 
-def load_model(path, handle, **options):
-    """`keras.models.load_model(path, **options)` for a model whose KerasLayer finds its SavedModel at `handle` now."""
+def load_model(path: str | os.PathLike, handle: str | os.PathLike, **options: Any) -> keras.Model:
+    """`keras.models.load_model(path, **options)` for a model whose KerasLayer has its SavedModel in `handle` now."""
     token = MOVED_TO.set(os.fspath(handle))
     try:
         return keras.models.load_model(path, **options)
@@ -124,7 +127,7 @@ def load_model(path, handle, **options):
         MOVED_TO.reset(token)
 
 
-def load_saved_model(folder):
+def load_saved_model(folder: str) -> Any:
     """tf.saved_model.load.
 
     Raises:
@@ -143,8 +146,8 @@ def load_saved_model(folder):
         raise ValueError(f"{folder}: TensorFlow can't load this SavedModel ({error}); export it again") from error
 
 
-def function_of(loaded, signature, source):
-    """Returns the function to call."""
+def function_of(loaded: Any, signature: str | None, source: str) -> Callable:
+    """The function of a SavedModel to call; `source` names it in errors."""
     signatures = dict(getattr(loaded, "signatures", {}))
     if signature is None and callable(loaded):
         return loaded.__call__
@@ -154,18 +157,18 @@ def function_of(loaded, signature, source):
     raise ValueError(f"{source}: {found}; give one of its signatures: signature={sorted(signatures)}")
 
 
-def arguments_of(function):
+def arguments_of(function: Callable) -> list[str]:
     spec = inspect.getfullargspec(function)
     return spec.args + spec.kwonlyargs
 
 
-def takes_strings(trace):
+def takes_strings(trace: Any) -> bool:
     specs = tf.nest.flatten(trace.structured_input_signature)
     return any(isinstance(spec, tf.TensorSpec) and spec.dtype == tf.string for spec in specs)
 
 
-def as_keras_variables(loaded, traces):
-    """Keras variables that are the SavedModel's own; those it doesn't list (a tf.Module) are found in its functions."""
+def as_keras_variables(loaded: Any, traces: Sequence[Any]) -> list[keras.Variable]:
+    """Keras variables that wrap the SavedModel's; those it doesn't list (a tf.Module) are found in its functions."""
     used = {id(v): v for trace in traces for v in trace.variables}
     trainable = {id(v) for v in getattr(loaded, "trainable_variables", [v for v in used.values() if v.trainable])}
     variables = {id(v): v for v in getattr(loaded, "variables", used.values())}

@@ -1,12 +1,14 @@
-"""Published encoders that know Korean: what they are, where that is said, and how their tokenizers are exact.
+"""Published encoders for Korean: their sizes, their sources, and the settings that make their tokenizers exact.
 
-A value in `unverified` is from memory or from a neighbour of the same family, and stands in no source that was read.
-Nothing here replaces a checkpoint's own files: `load_pretrained` reads those. No checksum is given, as no file of these
-was at hand.
+A value in `unverified` is from memory or from a checkpoint of the same family, and was found in no source. Nothing here
+replaces a checkpoint's own files, which `load_pretrained` reads. There are no checksums, since none of these files was
+available.
 """
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,20 @@ class Known:
 
     Attributes:
       name: on the Hugging Face hub.
-      architecture: Bert, Albert, Roberta or Electra; "generator" says which network of an ELECTRA it is.
+      architecture: Bert, DistilBert, Albert, Roberta or Electra.
       hidden_size, num_hidden_layers, num_attention_heads, embedding_size: the sizes that differ.
-      vocab_size, max_length: entries of the vocabulary, tokens of a row.
+      vocab_size, max_length: number of entries in the vocabulary, and of tokens in the longest row.
       tokenizer: "WordPiece", or "sentencepiece" with the model's own normalisation.
       lowercase: whether case is folded.
-      normalisation: what its tokenizer does, beside cleaning and splitting at punctuation and Chinese characters.
+      normalisation: what its tokenizer does besides cleaning, and splitting at punctuation and Chinese characters.
       pad_id: the id of [PAD].
-      licence: of the weights, "none stated" where there is none.
+      generator: whether it is the generator of an ELECTRA.
+      licence: of the weights; "none stated" if the source states none.
       source: repository@commit.
-      unverified: the attributes that no source says.
+      unverified: the attributes that no source states.
       note: what else a user must know.
       readable: what `load_pretrained` reads: "yes" for weights and tokenizer, "weights" or "no".
-      revision: the commit that all this is about, where the name has had several.
+      revision: the commit that these values describe, if the checkpoint has changed under its name.
     """
 
     name: str
@@ -48,37 +51,37 @@ class Known:
     normalisation: str = "none"
     pad_id: int = 0
     generator: bool = False
-    unverified: tuple = ()
+    unverified: tuple[str, ...] = ()
     note: str = ""
     readable: str = "yes"
     revision: str | None = None
 
     @property
-    def intermediate_size(self):
-        """That of the feed-forward layers."""
+    def intermediate_size(self) -> int:
+        """The inner size of the feed-forward layers."""
         return 4 * self.hidden_size
 
     @property
-    def hidden_act(self):
+    def hidden_act(self) -> str:
         """The activation of the feed-forward layers."""
         return "gelu_new" if self.architecture == "Albert" else "gelu"
 
     @property
-    def layer_norm_eps(self):
-        """The epsilon of the norms."""
+    def layer_norm_eps(self) -> float:
+        """The epsilon of the layer norms."""
         return 1e-5 if self.architecture == "Roberta" else 1e-12
 
     @property
-    def type_vocab_size(self):
-        """How many segments there are."""
+    def type_vocab_size(self) -> int:
+        """The number of segments."""
         return 1 if self.architecture == "Roberta" else 2
 
     @property
-    def options(self):
-        """Keyword arguments of `zoo.load` and `load_pretrained` for the weights and the tokenizer that are meant here.
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `zoo.load` and `load_pretrained` for exactly these weights and this tokenizer.
 
-        They say what is known of the tokenizer, whatever its tokenizer_config.json says or lacks. nfc=True in place of
-        False makes composed Hangul of decomposed Hangul first, which no published tokenizer does.
+        They state what is known about the tokenizer, whatever its tokenizer_config.json says or lacks. nfc=True instead
+        of False composes decomposed Hangul first, which no published tokenizer does.
         """
         options = {} if self.revision is None else {"revision": self.revision}
         if self.readable == "yes":
@@ -88,11 +91,11 @@ class Known:
         return options
 
     @property
-    def config(self):
-        """The sizes as a config.json has them; `interop.configs.config_from_huggingface` makes a config of it."""
+    def config(self) -> dict[str, Any]:
+        """The sizes with the keys of a config.json; `interop.configs.config_from_huggingface` makes a config of it."""
         names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
         names += ("hidden_act", "type_vocab_size", "layer_norm_eps")
-        first = 2 if self.architecture == "Roberta" else 0  # rows of the position table that no token has
+        first = 2 if self.architecture == "Roberta" else 0  # rows of the position table that no token uses
         config = {"model_type": self.architecture.lower(), **{name: getattr(self, name) for name in names}}
         config |= {"max_position_embeddings": self.max_length + first, "pad_token_id": self.pad_id}
         return config if self.embedding_size is None else {**config, "embedding_size": self.embedding_size}
@@ -112,8 +115,8 @@ XLM_R_PAIR = "two </s> between the texts of a pair"
 KOBERT_CLEANING = "that of XLNetTokenizer, and the model's own"
 
 
-def koelectra():
-    """All twelve; those of version 1 have no version in their names."""
+def koelectra() -> Iterator[Known]:
+    """The twelve KoELECTRA checkpoints; those of version 1 have no version in their names."""
     for version, vocab_size in (("", 32_200), ("v2-", 32_200), ("v3-", 35_000)):
         for size, (hidden, embedding) in (("base", (768, 768)), ("small", (256, 128))):
             for network in ("discriminator", "generator"):
@@ -208,7 +211,7 @@ CHECKPOINTS = {
         Known(
             "google-bert/bert-base-multilingual-uncased", "Bert", *BASE, 105_879, "Apache-2.0",
             "google-research/bert@eedf571", lowercase=True, normalisation="NFD without accents",
-            readable="weights", note="its NFD takes Hangul apart: refused; its authors recommend the cased one",
+            readable="weights", note="its NFD decomposes Hangul: refused; its authors recommend the cased one",
         ),
         Known(
             "FacebookAI/xlm-roberta-base", "Roberta", *BASE, 250_002, "MIT", XLM_R, tokenizer="sentencepiece",
@@ -222,8 +225,8 @@ CHECKPOINTS = {
 }  # fmt: skip
 
 
-def known_checkpoints(architecture=None):
-    """Returns {name: Known} of the published Korean checkpoints, or of those of an architecture, "electra" for example.
+def known_checkpoints(architecture: str | None = None) -> dict[str, Known]:
+    """{name: Known} of the published Korean checkpoints, or only of those of an architecture, such as "electra".
 
     Raises:
       ValueError: no checkpoint has this architecture.
@@ -237,8 +240,8 @@ def known_checkpoints(architecture=None):
     return found
 
 
-def did_you_mean(name):
-    """For the end of a message about `name`: "; did you mean klue/bert-base?", or "" where nothing is close to it."""
+def did_you_mean(name: str) -> str:
+    """The end of a message about `name`: "; did you mean klue/bert-base?", or "" if no known name is close to it."""
     if name in CHECKPOINTS:
         return ""
     scores = sorted(((closeness(name, known), known) for known in CHECKPOINTS), key=lambda pair: -pair[0])
@@ -246,8 +249,8 @@ def did_you_mean(name):
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def closeness(name, known):
-    """0 to 1, of the whole names or of what stands behind the owner, without regard to case."""
+def closeness(name: str, known: str) -> float:
+    """Similarity, 0 to 1, of the whole names or of the parts after the owner, ignoring case."""
     name, known = name.lower(), known.lower()
     pairs = (name, known), (name.rpartition("/")[2], known.rpartition("/")[2])
     begins = 0.9 if len(name) > 3 and pairs[1][1].startswith(name) else 0.0

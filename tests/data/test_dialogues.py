@@ -75,7 +75,7 @@ def test_states_are_split_as_klue_does(text, expected):
         ([dialogue(domains="식당")], "dialogue 1: found"),
         ([dialogue(domains=[3])], "dialogue 1: found"),
         ([dialogue(), dialogue()], "the dialogue made-up-0 twice"),
-        ([turn(2, role="user")], "dialogue made-up-0, turn 2: the role 'user'; expected 'sys': user and sys by turns"),
+        ([turn(2, role="user")], "dialogue made-up-0, turn 2: the role 'user'; expected 'sys': user and sys alternate"),
         ([turn(1, role="sys")], "turn 1: the role 'sys'; expected 'user'"),
         ([turn(2, text=None)], "turn 2: found .*; expected an object with role, text and state"),
         ([turn(3, state=None)], "turn 3: the state is None; expected a list of domain-slot-value"),

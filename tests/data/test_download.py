@@ -101,7 +101,7 @@ def test_failed_downloads_leave_nothing_behind(site, cache):
     address, _, _ = site
     hint = "set TFKOR_DATA to a copy"
     for url, reason in (
-        (address + "short.txt", f"{len(CONTENT)} of 1000 bytes came"),
+        (address + "short.txt", f"{len(CONTENT)} of 1000 bytes arrived"),
         (address + "none.txt", "File not found"),
         ("http://127.0.0.1:9/a.txt", "refused"),
     ):

@@ -172,7 +172,7 @@ def test_a_worker_that_dies_is_an_error_and_what_is_whole_stays(files, tmp_path,
             multiprocessing.active_children()[0].kill()
 
     monkeypatch.setattr(make_shards_module._Progress, "show", kill_a_worker)
-    with pytest.raises(ChildProcessError, match=r"a worker died.*the shards that are whole stay"):
+    with pytest.raises(ChildProcessError, match=r"a worker died.*the shards that are complete stay"):
         make(files, out, recipe, workers=2)
     monkeypatch.undo()
     assert make(files, out, recipe)["shards_that_were_there"] >= 1  # the second may lack its entry
@@ -196,7 +196,7 @@ def test_another_input_tokenizer_or_recipe_is_an_error(files, tmp_path):
     with pytest.raises(DataError, match='begun with another split_sentences: found "none" there, now it is "rule"'):
         make(files, out, ShardRecipe(split_sentences="rule", shard_mb=0.1), [text])
     text.write_text("가나 다.\n\n라바.\n", "utf-8")
-    with pytest.raises(DataError, match=r"a\.txt, from line 1: the text is another than when .* was begun"):
+    with pytest.raises(DataError, match=r"a\.txt, from line 1: the text has changed since .* was begun"):
         make(files, out, inputs=[text])
     text.write_text("가나 다.\n", "utf-8")
     with pytest.raises(DataError, match=r"begun with another input: found .*a\.txt.* there"):

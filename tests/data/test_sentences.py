@@ -50,7 +50,7 @@ def test_kiwi():
 
 def test_kiwi_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"needs kiwipiepy: pip install \"tfkor\[morph\]\", or take \"rule\""):
+    with pytest.raises(ValueError, match=r"needs kiwipiepy: pip install \"tfkor\[morph\]\", or use \"rule\""):
         sentence_splitter("kiwi")
 
 

@@ -129,9 +129,9 @@ def test_a_file_with_a_right_checksum_that_is_no_shard(written):
         (dict(tokens=np.array([1, 2, 11])), "id 11; expected 0 to 10"),
         (dict(tokens=np.array([1, 2, -1])), "id -1; expected 0 to 10"),
         (dict(eojeol_starts=np.zeros(2, bool)), "2 eojeol_starts; expected one for each of the 3"),
-        (dict(sentence_splits=np.array([0, 2])), "sentence_splits do not rise from 0 to 3"),
-        (dict(sentence_splits=np.array([0, 3, 3])), "sentence_splits do not rise"),
-        (dict(document_splits=np.array([0, 2])), "document_splits do not rise from 0 to 1"),
+        (dict(sentence_splits=np.array([0, 2])), "sentence_splits do not increase from 0 to 3"),
+        (dict(sentence_splits=np.array([0, 3, 3])), "sentence_splits do not increase"),
+        (dict(document_splits=np.array([0, 2])), "document_splits do not increase from 0 to 1"),
     ],
 )
 def test_wrong_arrays_are_not_written(tmp_path, change, message):
@@ -152,7 +152,7 @@ def test_a_folder_that_is_none(tmp_path, written):
         ("{", "not JSON"),
         ("[]", "the format is None"),
         (json.dumps({**manifest, "format": "tfkor shards 9"}), "the format is 'tfkor shards 9'"),
-        (json.dumps({key: manifest[key] for key in manifest if key != "tokens"}), "no tokens; expected a whole"),
+        (json.dumps({key: manifest[key] for key in manifest if key != "tokens"}), "no tokens; expected a complete"),
     ):
         path.write_text(text, "utf-8")
         with pytest.raises(ValueError, match=message):

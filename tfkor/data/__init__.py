@@ -1,4 +1,4 @@
-"""Files -> texts -> batches, in NumPy; knows nothing of models."""
+"""Files -> texts -> batches, in NumPy, independent of any model."""
 
 from tfkor.data.batching import Batches, Buckets, choose_boundaries
 from tfkor.data.dialogues import DialogueData, read_klue_wos, read_ontology

@@ -1,21 +1,28 @@
 """Rows of different lengths -> batches of a few static shapes: each shape compiles once, and little is padding."""
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfkor.data.text_data import DataError
+
+if TYPE_CHECKING:
+    from tfkor.text import Ragged
 
 
 class Buckets(NamedTuple):
     """The shapes of batches: rows of a length up to `boundaries[i]` go into batches [batch_sizes[i], boundaries[i]]."""
 
-    boundaries: tuple
-    batch_sizes: tuple
+    boundaries: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, boundaries, batch_size=None, tokens_per_batch=None):
+    def of(
+        cls, boundaries: Sequence[int], batch_size: int | None = None, tokens_per_batch: int | None = None
+    ) -> "Buckets":
         """The same number of rows in every batch, or about the same number of tokens (padding included).
 
         Example:
@@ -24,7 +31,7 @@ class Buckets(NamedTuple):
         """
         boundaries = tuple(int(boundary) for boundary in boundaries)
         if not boundaries or boundaries[0] < 1 or any(a >= b for a, b in pairwise(boundaries)):
-            raise ValueError(f"boundaries={boundaries}; expected lengths of 1 or more that rise")
+            raise ValueError(f"boundaries={boundaries}; expected increasing lengths of 1 or more")
         if (batch_size is None) == (tokens_per_batch is None):
             raise ValueError(f"batch_size={batch_size}, tokens_per_batch={tokens_per_batch}; expected one of the two")
         if (batch_size or tokens_per_batch) < 1:
@@ -33,17 +40,19 @@ class Buckets(NamedTuple):
         return cls(boundaries, tuple(sizes))
 
     @property
-    def shapes(self):
+    def shapes(self) -> list[tuple[int, int]]:
         """[(B, S), ...], all the shapes that batches can have."""
         return list(zip(self.batch_sizes, self.boundaries, strict=True))
 
 
-def choose_boundaries(lengths, max_buckets=8, max_length=None, multiple_of=1):
+def choose_boundaries(
+    lengths: ArrayLike, max_buckets: int = 8, max_length: int | None = None, multiple_of: int = 1
+) -> list[int]:
     """Boundaries of at most `max_buckets` buckets that leave the least padding on rows of these lengths.
 
-    The last boundary is `max_length` (default: the longest row, rounded up), so that a row of another split that was
-    cut at `max_length` fits too; the others are multiples of `multiple_of`. Exact: dynamic programming over the
-    histogram of lengths. Rows longer than `max_length` are counted as cut.
+    The last boundary is `max_length` (default: the longest row, rounded up), so that rows of another split that were
+    truncated to `max_length` fit too; the others are multiples of `multiple_of`. Exact: dynamic programming over the
+    histogram of lengths. Rows longer than `max_length` are counted as truncated to it.
     """
     lengths = np.asarray(lengths, np.int64)
     if len(lengths) == 0 or max_buckets < 1 or multiple_of < 1 or (max_length is not None and max_length < 1):
@@ -71,12 +80,12 @@ def choose_boundaries(lengths, max_buckets=8, max_length=None, multiple_of=1):
 
 
 class Batches:
-    """Rows of token ids as dicts of arrays in the shapes of `buckets`, shuffled anew in each epoch.
+    """Rows of token ids as dicts of arrays in the shapes of `buckets`, shuffled again in each epoch.
 
     `ids` and `segments` have `.values` [N] and `.row_splits` [rows + 1] (tfkor.text.Ragged). A batch holds int32 [B, S]
     input_word_ids, input_mask and segment_ids, padded with 0, `labels` if given, and float32 [B] sample_weight. Rows
-    that don't fill a batch of their bucket go up into the next one. The very last batch is filled up by repeating its
-    first row with the weight 0: every row counts once in an epoch.
+    that don't fill a batch of their bucket move to the next longer one. The very last batch is filled up with copies of
+    its first row with the weight 0: every row counts once in an epoch.
     With several views of the rows (see `ids`) a batch holds B rows of each, the views one after the other.
 
     Example:
@@ -95,7 +104,17 @@ class Batches:
       DataError: no rows, a row longer than the last boundary, labels or weights of another length.
     """
 
-    def __init__(self, ids, segments=None, labels=None, weights=None, *, columns=None, buckets, seed=0):
+    def __init__(
+        self,
+        ids: "Ragged | list[Ragged]",
+        segments: "Ragged | list[Ragged] | None" = None,
+        labels: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        *,
+        columns: "dict[str, Ragged] | None" = None,
+        buckets: Buckets,
+        seed: int = 0,
+    ):
         views = ids if isinstance(ids, list) else [ids]
         segments = segments if isinstance(segments, list) else [segments] * len(views)
         for view, segment_ids in zip(views, segments, strict=True):
@@ -127,22 +146,22 @@ class Batches:
         computed = sum(buckets.batch_sizes[bucket] * buckets.boundaries[bucket] for bucket, _ in plan) * len(views)
         self.padding = 1 - sum(len(view.values) for view in views) / computed
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches in an epoch."""
         return self.steps
 
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of epoch number `epoch` in random order; the same ones for the same (seed, epoch)."""
         random = np.random.default_rng([self.seed, epoch])
         plan = self._plan(random)
         for i in random.permutation(len(plan)):
             yield self._batch(*plan[i])
 
-    def in_order(self):
+    def in_order(self) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """(rows, batch) of each batch without shuffling, bucket after bucket, for prediction.
 
-        `rows` are the indices of the batch's first len(rows) rows; what follows fills the batch up:
-        `outputs[rows] = predict(batch)[: len(rows)]` puts predictions back into the order of the input.
+        `rows` are the indices of the batch's first len(rows) rows; the others only fill the batch up:
+        `outputs[rows] = predict(batch)[: len(rows)]` restores the order of the input.
         """
         for bucket, rows in self._plan():
             yield rows, self._batch(bucket, rows)
@@ -166,7 +185,7 @@ class Batches:
             np.zeros((size, width), np.int32) if ids is None else _pad(ids, ids.values, filled, width)
             for ids in self.segments
         ]
-        batch = {  # of each the views, one after the other
+        batch = {  # each array holds the views one after the other
             "input_word_ids": np.concatenate([_pad(view, view.values, filled, width) for view in self.views]),
             "input_mask": np.concatenate([_pad(view, None, filled, width) for view in self.views]),
             "segment_ids": np.concatenate(segments),

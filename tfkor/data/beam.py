@@ -1,16 +1,18 @@
-"""Text to shards on Apache Beam, for corpora that outgrow one machine: the same documents, in as many shards as asked.
+"""Text to shards on Apache Beam, for corpora that outgrow one machine: the same documents, in any number of shards.
 
   files -> blocks of documents -> lines to drop, by their hashes -> token ids -> shards
 
-Files may be anywhere that Beam's file systems reach (gs://, s3://, hdfs://, a local folder). `duplicates` says what a
-duplicate is, and `make_shards` does the same on one machine; only the cut of the corpus into shards differs, since here
-a block never holds two files.
+Files may be anywhere that Beam's file systems reach (gs://, s3://, hdfs://, a local folder). What counts as a duplicate
+is defined in tfkor/data/duplicates.py. `make_shards` does the same on one machine; only the division of the corpus into
+shards differs, since here a block never spans two files.
 """
 
 import hashlib
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,25 +23,32 @@ from tfkor.data.shards import COUNTS, MANIFEST, join_shards, make_manifest, shar
 from tfkor.data.text_data import DataError
 
 
-def make_shards_with_beam(inputs, tokenizer_folder, output_dir, recipe=None, shards=16, options=()):
+def make_shards_with_beam(
+    inputs: Sequence[str],
+    tokenizer_folder: str,
+    output_dir: str,
+    recipe: ShardRecipe | None = None,
+    shards: int = 16,
+    options: Sequence[str] = (),
+) -> dict[str, Any]:
     """Runs the pipeline and waits for its end.
 
     Args:
       inputs: files, glob patterns, or folders, as Beam's file systems name them; of a folder the .txt, .jsonl and
         .ndjson files (also with .gz) in it are read.
-      tokenizer_folder: local; what Tokenizer.save wrote.
+      tokenizer_folder: a local folder that Tokenizer.save wrote.
       output_dir: a folder without a manifest.json.
       recipe: ShardRecipe, or None for the defaults.
-      shards: how many to write, at most.
-      options: list of str, of the runner: ["--runner=DirectRunner"].
+      shards: the largest number of shards to write.
+      options: Beam's pipeline options, for example ["--runner=DirectRunner"].
 
     Returns:
-      dict of figures.
+      dict: the counts of documents, sentences, tokens and shards, and output_dir.
 
     Raises:
       ValueError: apache_beam is not installed.
       DataError: no such file, no text, or shards that are there already.
-      ChildProcessError: the pipeline failed; the message says what a worker said.
+      ChildProcessError: the pipeline failed; the message has the worker's error.
     """
     beam = _beam()
     from apache_beam.io.filesystems import FileSystems
@@ -89,12 +98,12 @@ def _beam():
     try:
         import apache_beam
     except ImportError:
-        raise ValueError('--runner needs Apache Beam: pip install "tfkor[beam]"') from None
+        raise ValueError('make_shards_with_beam needs Apache Beam: pip install "tfkor[beam]"') from None
     return apache_beam
 
 
 def _to_shards(blocks, recipe, tokenizer, shards, output_dir):
-    """PCollection of ((file number, block number), Block) -> PCollection of the manifest's entries."""
+    """PCollection of (block id, Block) -> PCollection of the manifest's entries."""
     beam = _beam()
     tagged = {"block": blocks}
     if recipe.duplicates != "none":
@@ -110,7 +119,7 @@ def _to_shards(blocks, recipe, tokenizer, shards, output_dir):
 
 
 def _encoder(recipe, tokenizer):
-    """DoFn: (place, {"block": [Block], "dropped": [line, ...]}) -> (place, Shard)."""
+    """DoFn: (block id, {"block": [Block], "dropped": [line, ...]}) -> (block id, Shard); see _blocks."""
     beam = _beam()
 
     class Encode(beam.DoFn):
@@ -118,18 +127,18 @@ def _encoder(recipe, tokenizer):
             self.split = sentences.sentence_splitter(recipe.split_sentences)
 
         def process(self, item):
-            place, found = item
+            block_id, found = item
             for block in found["block"]:
                 dropped = np.array(sorted(set(found.get("dropped", ()))), np.int64)
                 shard = encode_lines(read_lines(block, recipe.text_column), tokenizer, self.split, dropped)
                 if len(shard.tokens):
-                    yield place, shard
+                    yield block_id, shard
 
     return Encode()
 
 
 def _find_duplicates(blocks, recipe):
-    """PCollection of (place, Block) -> PCollection of (place, line to drop), those that `DuplicateFinder` drops."""
+    """PCollection of (block id, Block) -> PCollection of (block id, line to drop), as `DuplicateFinder` drops them."""
     beam = _beam()
     groups = blocks | "Hash" >> beam.FlatMap(_keyed_lines, recipe) | "Same key" >> beam.GroupByKey()
     repeated = groups | "Repeated" >> beam.FlatMap(lambda item: _but_first(item[1]))
@@ -146,25 +155,25 @@ def _find_duplicates(blocks, recipe):
 
 
 def _blocks(numbered, recipe):
-    """Yields ((file number, block number), Block)."""
+    """Yields (block id, Block); the id is (file number, block number), which sorts blocks as the corpus has them."""
     number, path = numbered
     for block in read_blocks([path], recipe.block_bytes, _open):
         yield (number, block.number), block
 
 
 def _keyed_lines(item, recipe):
-    """Yields (hash of the line's key, (place, line, key)); the key is kept for "near" only."""
-    place, block = item
+    """Yields (hash of the line's key, (block id, line, key)); the key is kept for "near" only."""
+    block_id, block = item
     lines = read_lines(block, recipe.text_column).lines
     near = recipe.duplicates == "near"
     keys = duplicates.line_keys(lines) if near else lines
     for line, (value, key) in enumerate(zip(duplicates.line_hashes(keys).tolist(), keys, strict=True)):
-        yield value, (place, line, key if near else "")
+        yield value, (block_id, line, key if near else "")
 
 
 def _but_first(members):
-    for place, line, _ in sorted(members)[1:]:
-        yield place, line
+    for block_id, line, _ in sorted(members)[1:]:
+        yield block_id, line
 
 
 def _banded(member):
@@ -173,15 +182,15 @@ def _banded(member):
 
 
 def _near(members):
-    """(place, line) of the members of one band that are like an earlier one."""
+    """Yields (block id, line) of the members of one band that are like an earlier one."""
     found = sorted(members)
     dropped = duplicates.near_lines((i, duplicates.grams(key)) for i, (_, _, key) in enumerate(found))
     for i in dropped:
         yield found[i][:2]
 
 
-def _shard_of(place, shards):
-    digest = hashlib.sha256(b"%d %d" % place).digest()
+def _shard_of(block_id, shards):
+    digest = hashlib.sha256(b"%d %d" % block_id).digest()
     return int.from_bytes(digest[:8], "big") % shards
 
 

@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from tfkor.data.text_data import DataError, json_object, shorten
 
@@ -19,7 +20,7 @@ BOUNDARY = {"text": re.compile(rb"\n[ \t\r]*\n"), "jsonl": re.compile(rb"\n")}  
 class Part(NamedTuple):
     """Whole lines of one file.
 
-    path: str; line: the number of the first line, from 1; data: bytes; cut: whether the document goes on in the next
+    path: str; line: the number of the first line, from 1; data: bytes; cut: whether the document continues in the next
     part, since it is too long for one block.
     """
 
@@ -30,16 +31,16 @@ class Part(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Documents that are worked on together. number: from 0; parts: list of Part; position: bytes of the files on disk
+    """Documents that are processed together. number: from 0; parts: list of Part; position: bytes of the files on disk
     that have been read up to here."""
 
     number: int
-    parts: list
+    parts: list[Part]
     position: int
 
     @property
-    def sha256(self):
-        """Of the text, hex; it tells whether the input is still the same."""
+    def sha256(self) -> str:
+        """Hash of the text, hex; shows whether the input is still the same."""
         digest = hashlib.sha256()
         for part in self.parts:
             digest.update(b"%d %d\n" % (len(part.data), part.cut))
@@ -53,17 +54,17 @@ class Lines(NamedTuple):
     lines: list of str; documents: list of int, the document of each line, numbered from 0 within the block.
     """
 
-    lines: list
-    documents: list
+    lines: list[str]
+    documents: list[int]
 
 
-def corpus_files(inputs):
+def corpus_files(inputs: Sequence[str | os.PathLike]) -> list[str]:
     """The files of a corpus: list of str.
 
     Args:
-      inputs: paths or glob patterns. A named file is read whatever its ending: .jsonl and .ndjson as JSON lines, all
-        others as plain text. Of a folder, all .txt, .jsonl and .ndjson files below it are read, sorted by name, hidden
-        ones left out. Each also with .gz.
+      inputs: paths or glob patterns. A file that is named here is read whatever its extension: .jsonl and .ndjson as
+        JSON lines, all others as plain text. Of a folder, all .txt, .jsonl and .ndjson files below it are read, sorted
+        by name, without hidden ones. Each also with .gz.
 
     Raises:
       DataError: nothing matches, a file is missing, or a folder holds none.
@@ -83,7 +84,7 @@ def corpus_files(inputs):
                 near = ", ".join(sorted(os.listdir(folder))[:8]) if os.path.isdir(folder) else "no such folder"
                 raise DataError(f"{path}: no such file; in {folder}: {near or 'nothing'}")
     if not found:
-        raise DataError("no input; expected one file or folder at least")
+        raise DataError("no input; expected at least one file or folder")
     seen = set()
     for path in map(os.path.abspath, found):
         if path in seen:
@@ -105,21 +106,23 @@ def _files_below(folder):
     return sorted(kept)
 
 
-def form_of(path):
-    """How a file is read: `jsonl` or `text`."""
+def form_of(path: str) -> str:
+    """How a file is read: "jsonl" or "text"."""
     return "jsonl" if Path(path.removesuffix(".gz")).suffix.lower() in JSONL else "text"
 
 
-def read_blocks(files, block_bytes, open_file=open):
+def read_blocks(
+    files: Sequence[str], block_bytes: int, open_file: Callable[[str, str], IO[bytes]] = open
+) -> Iterator[Block]:
     """Yields the Blocks of `files`, in their order; the same files and `block_bytes` give the same blocks.
 
     A block ends with the first document that ends after `block_bytes` bytes of text. The end of a file ends a document.
-    A document of more than 2 * block_bytes is cut between lines. No more than about 3 * block_bytes are in memory.
+    A document of more than 2 * block_bytes is cut between lines. At most about 3 * block_bytes are in memory.
 
     Args:
       files: paths.
       block_bytes: int.
-      open_file: called with (path, "rb"), for files that are elsewhere.
+      open_file: called with (path, "rb"), for files on other file systems.
 
     Raises:
       DataError: a damaged .gz file, a line that is longer than 2 * block_bytes, or nothing in any file.
@@ -157,10 +160,10 @@ def _chunks(path, open_file):
     with open_file(path, "rb") as file:
         head = file.read(2)
         file.seek(0)
-        packed = head == b"\x1f\x8b"
-        if path.endswith(".gz") and head and not packed:
+        gzipped = head == b"\x1f\x8b"
+        if path.endswith(".gz") and head and not gzipped:
             raise DataError(f"{path}: not gzip, in spite of its ending (it begins with {head.hex(' ')}); rename it")
-        stream = gzip.GzipFile(fileobj=file) if packed else file
+        stream = gzip.GzipFile(fileobj=file) if gzipped else file
         try:
             while chunk := stream.read(CHUNK):
                 yield chunk, file.tell()
@@ -168,10 +171,10 @@ def _chunks(path, open_file):
             raise DataError(f"{path}: cut short or damaged gzip ({error}); copy or download it again") from None
 
 
-def read_lines(block, text_column="text"):
+def read_lines(block: Block, text_column: str = "text") -> Lines:
     """The Lines of a Block.
 
-    Plain text: a line is a sentence or a paragraph, and blank lines stand between documents. JSON lines: an object is a
+    Plain text: a line is a sentence or a paragraph, and blank lines separate documents. JSON lines: an object is a
     document, and its `text_column` holds the lines.
 
     Raises:
@@ -203,9 +206,9 @@ def _decode(part):
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = part.line + data.count(b"\n", 0, error.start)
-        place = error.start - data.rfind(b"\n", 0, error.start)
+        byte = error.start - data.rfind(b"\n", 0, error.start)
         raise DataError(
-            f"{part.path}, line {line}: not UTF-8: byte 0x{data[error.start]:02x} at byte {place} of the line; convert "
+            f"{part.path}, line {line}: not UTF-8: byte 0x{data[error.start]:02x} at byte {byte} of the line; convert "
             "the file first, with `iconv -f cp949 -t utf-8` for example, or correct this line"
         ) from None
 
@@ -214,10 +217,10 @@ def _json_texts(part, column):
     for number, line in enumerate(_decode(part).split("\n"), part.line):
         if not line.strip():
             continue
-        place = f"{part.path}, line {number}"
-        row = json_object(line, place)
+        where = f"{part.path}, line {number}"
+        row = json_object(line, where)
         if column not in row:
-            raise DataError(f"{place}: no key {column!r}; there are {', '.join(map(shorten, row))}; set text_column")
+            raise DataError(f"{where}: no key {column!r}; there are {', '.join(map(shorten, row))}; set text_column")
         if not isinstance(row[column], str):
-            raise DataError(f"{place}, key {column!r}: found {shorten(row[column])}, expected a string")
+            raise DataError(f"{where}, key {column!r}: found {shorten(row[column])}, expected a string")
         yield row[column]

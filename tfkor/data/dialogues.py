@@ -1,5 +1,7 @@
-"""Dialogues with their states: KLUE-DST, the Wizard of Seoul."""
+"""Dialogues with their states: KLUE-DST, also called the Wizard of Seoul (WoS)."""
 
+import os
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,42 +16,42 @@ ROLES = ("user", "sys")
 class DialogueData:
     """Dialogues of a user and a system; all lists have one length.
 
-    ids: list of str. utterances: for each dialogue a list of str, the user's and the system's by turns, the user's
+    ids: list of str. utterances: for each dialogue a list of str, alternately the user's and the system's, the user's
     first. states: for each dialogue a list with the state after each utterance of the user, a state being a list of
     "domain-slot-value". domains: for each dialogue a list of str. `source` names the file.
     """
 
-    ids: list
-    utterances: list
-    states: list
-    domains: list
+    ids: list[str]
+    utterances: list[list[str]]
+    states: list[list[list[str]]]
+    domains: list[list[str]]
     source: str | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.source or "the data"
 
     @property
-    def slots(self):
-        """The "domain-slot" that some state has, sorted."""
+    def slots(self) -> list[str]:
+        """Every "domain-slot" that occurs in a state, sorted."""
         return sorted({split_state(value)[0] for state in self.truth() for value in state})
 
-    def truth(self):
+    def truth(self) -> list[list[str]]:
         """The states of all turns, one after the other."""
         return [state for states in self.states for state in states]
 
-    def select(self, rows):
+    def select(self, rows: Sequence[int]) -> "DialogueData":
         """The dialogues with these indices, in this order."""
         rows = np.asarray(rows, np.int64)
         columns = (self.ids, self.utterances, self.states, self.domains)
         return DialogueData(*([column[i] for i in rows] for column in columns), self.source)
 
 
-def split_state(text):
-    """A "domain-slot-value" -> ("domain-slot", value); a value may hold hyphens.
+def split_state(text: str) -> tuple[str, str]:
+    """A "domain-slot-value" -> ("domain-slot", value); the value may contain hyphens.
 
     Raises:
       ValueError: a part is missing.
@@ -60,18 +62,18 @@ def split_state(text):
     return f"{domain}-{slot}", value.strip()
 
 
-def read_klue_wos(path, ontology=None):
+def read_klue_wos(path: str | os.PathLike, ontology: Container[str] | None = None) -> DialogueData:
     """KLUE-DST's wos-v1.1_*.json, also gzipped: DialogueData.
 
     Format: a JSON list of objects with guid, domains (which may be missing) and dialogue, a list of turns with role
-    (user, sys), text and, of the user's, state, a list of "domain-slot-value" (Park et al. 2021, section 3.8).
+    (user, sys), text and, for the user, state, a list of "domain-slot-value" (Park et al. 2021, section 3.8).
 
     Args:
-      ontology: None, or what `read_ontology` gives: states have no other slots then. Values may be others.
+      ontology: what `read_ontology` returns; if given, states may have no other slots. Their values are not checked.
 
     Raises:
-      DataError: not JSON of that format, a dialogue twice, two turns of one role, a state without one of its three
-        parts or with an unknown slot; the message names file, dialogue and turn, counted from 1.
+      DataError: not JSON of that format, a repeated dialogue, two turns of one role in a row, a state without one of
+        its three parts or with an unknown slot; the message names file, dialogue and turn, counted from 1.
     """
     data, seen = DialogueData([], [], [], [], str(path)), set()
     for number, found in enumerate(read_json(path, list, "a JSON list of dialogues"), 1):
@@ -97,13 +99,13 @@ def read_klue_wos(path, ontology=None):
     return data
 
 
-def checked_turn(where, turn, role, ontology):
+def checked_turn(where: str, turn: object, role: str, ontology: Container[str] | None) -> tuple[str, list | None]:
     """(text, state) of a turn; the state is None where the role is sys."""
     if not isinstance(turn, dict) or not isinstance(turn.get("text"), str):
         raise DataError(f"{where}: found {shorten(turn)}; expected an object with role, text and state")
     if turn.get("role") != role:
         raise DataError(
-            f"{where}: the role {turn.get('role')!r}; expected {role!r}: user and sys by turns, the user first"
+            f"{where}: the role {turn.get('role')!r}; expected {role!r}: user and sys alternate, the user first"
         )
     if role == "sys":
         return turn["text"], None
@@ -120,11 +122,11 @@ def checked_turn(where, turn, role, ontology):
     return turn["text"], state
 
 
-def are_strings(found):
+def are_strings(found: object) -> bool:
     return isinstance(found, list) and all(isinstance(value, str) for value in found)
 
 
-def read_ontology(path):
+def read_ontology(path: str | os.PathLike) -> dict[str, list[str]]:
     """KLUE-DST's ontology.json, also gzipped: {"domain-slot": list of its values}.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Keeps files from the web in a cache folder, with the SHA-256 of each beside it."""
+"""Downloads files into a cache folder, with the SHA-256 of each beside it."""
 
 import hashlib
 import os
@@ -11,16 +11,16 @@ from tfkor.data.text_data import DataError
 from tfkor.files import new_file
 
 
-def cache_dir():
+def cache_dir() -> Path:
     """The folder of downloaded files: TFKOR_CACHE, or ~/.cache/tfkor."""
     return Path(os.environ.get("TFKOR_CACHE") or Path.home() / ".cache" / "tfkor")
 
 
-def fetch(url, name, sha256=None, hint="", timeout=30):
+def fetch(url: str, name: str, sha256: str | None = None, hint: str = "", timeout: float = 30) -> Path:
     """The path of `name` (such as "3i4k/fci_test.txt") in the cache, downloaded from `url` if it isn't there.
 
-    A file is written beside its place and renamed when complete. Its SHA-256 must be `sha256`, or, where that is None,
-    the one recorded in `name`.sha256 at the first download.
+    A file is written under a temporary name and renamed when complete. Its SHA-256 must be `sha256`, or, where that is
+    None, the one recorded in `name`.sha256 at the first download.
 
     Raises:
       DataError: no network, a folder that can't be written, an incomplete download, or another SHA-256; names the URL
@@ -58,7 +58,7 @@ def _download(url, path, record, sha256, hint, timeout):
                     size += len(chunk)
             found = digest.hexdigest()
             if expected is not None and size != int(expected):
-                raise OSError(f"{size} of {expected} bytes came")
+                raise OSError(f"{size} of {expected} bytes arrived")
             if sha256 not in (None, found):
                 raise OSError(f"the file there has the SHA-256 {found}, expected {sha256}")
             record.write_text(f"{found}  {path.name}\n", encoding="utf-8")

@@ -1,22 +1,24 @@
-"""Lines of a corpus that are there twice, or nearly so, found on disk in bounded memory.
+"""Exact and near duplicates among the lines of a corpus, found on disk in bounded memory.
 
-Exact: the same characters, white space around them aside.
-Near: the same key, or keys alike. The key of a line is its letters and digits (Unicode's), in NFC and folded case, with
-  runs of one character cut to two: "정말 재밌다!! ㅋㅋㅋㅋ" becomes 정말재밌다ㅋㅋ. Keys are alike if the Jaccard
-  similarity of their sets of 3 characters in a row is at least 0.8, which is computed. Pairs to compare are found by
-  MinHash (Broder 1997; 8 bands of 4 values): a pair of similarity 0.8 with probability 0.985, of 0.9 with 0.9999.
+Exact: the same characters, apart from white space around them.
+Near: the same key, or similar keys. The key of a line is its letters and digits (Unicode's), in NFC and folded case,
+  with runs of one character cut to two: "정말 재밌다!! ㅋㅋㅋㅋ" becomes 정말재밌다ㅋㅋ. Keys are similar if the
+  Jaccard similarity of their sets of character trigrams is at least 0.8, which is computed exactly. Pairs to compare
+  are found by MinHash (Broder 1997; 8 bands of 4 values): with probability 0.985 at a similarity of 0.8, 0.9999 at 0.9.
 
-Of lines that are alike the first of the corpus stays; what is like a dropped line may be dropped as well. In a band,
-lines are compared with the first eight that differ from each other. Lines are told apart by hashes of 64 bits: among a
-billion different lines the chance that any of them is dropped for its hash alone is 3%.
+Of similar lines the first one in the corpus stays; a line similar to a dropped one may be dropped as well. In a band,
+lines are compared with the first eight that differ from each other. Lines are compared by 64-bit hashes: among a
+billion different lines, the probability that any is dropped because of a hash collision is 3%.
 
-Each block of the corpus has a folder with its hashes in order, and they are merged a range of hashes at a time.
+Each block of the corpus has a folder with its sorted hashes, and these are merged one range of hashes at a time.
 """
 
 import hashlib
 import itertools
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ from tfkor.files import new_file, new_folder
 METHODS = ("none", "exact", "near")
 SIMILARITY = 0.8
 GRAM, BANDS, ROWS = 3, 8, 4
-COMPARED = 8  # lines of a band that others are compared with, at most
+COMPARED = 8  # the most lines of a band that others are compared with
 BYTES_PER_RECORD = 80  # while a range is merged: hash, index, order and copies
 BYTES_PER_KEY = 500  # while keys are compared
 CHUNK = 100_000  # characters that go through MinHash together
@@ -36,14 +38,14 @@ _MULTIPLIERS = _random.integers(0, 2**63, BANDS * ROWS, np.uint64) * np.uint64(2
 _OFFSETS = _random.integers(0, 2**63, BANDS * ROWS, np.uint64)
 
 
-def line_hashes(lines):
+def line_hashes(lines: Sequence[str]) -> np.ndarray:
     """uint64 [L]: a hash of each line."""
     digests = b"".join(hashlib.blake2b(line.encode(), digest_size=8).digest() for line in lines)
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
-def line_keys(lines):
-    """The key of each line, list of str, see above. A line without letters and digits is its own key."""
+def line_keys(lines: Sequence[str]) -> list[str]:
+    """The key of each line, as defined above. A line without letters and digits is its own key."""
     if not lines:
         return []
     text = unicodedata.normalize("NFC", "\n".join(lines)).casefold()
@@ -51,8 +53,8 @@ def line_keys(lines):
     return [key or line for key, line in zip(text.split("\n"), lines, strict=True)]
 
 
-def band_hashes(keys):
-    """uint64 [L, BANDS]: keys that agree in one column are worth comparing."""
+def band_hashes(keys: Sequence[str]) -> np.ndarray:
+    """uint64 [L, BANDS]: the MinHash of each key; keys with an equal value in a column are worth comparing."""
     found = [np.zeros((0, BANDS), np.uint64)]
     start = 0
     while start < len(keys):
@@ -85,7 +87,7 @@ def _band_hashes(keys):
     return bands
 
 
-def alike(first, second):
+def alike(first: AbstractSet[str], second: AbstractSet[str]) -> bool:
     """Whether the Jaccard similarity of two sets of `grams` is at least 0.8."""
     smaller, larger = sorted((len(first), len(second)))
     if smaller < SIMILARITY * larger:
@@ -94,16 +96,16 @@ def alike(first, second):
     return both >= SIMILARITY * (smaller + larger - both)
 
 
-def grams(key):
-    """The set of 3 characters in a row of a key."""
+def grams(key: str) -> frozenset[str]:
+    """The set of character trigrams of a key."""
     return frozenset(key[i : i + GRAM] for i in range(max(1, len(key) - GRAM + 1)))
 
 
-def near_lines(members):
-    """Which lines of one band are like an earlier one.
+def near_lines(members: Iterable[tuple[int, AbstractSet[str]]]) -> list[int]:
+    """Which lines of one band are similar to an earlier one.
 
     Args:
-      members: iterable of (index, grams of its key), by rising index.
+      members: (index, grams of its key) of each line, by increasing index.
 
     Returns:
       list of the indices to drop.
@@ -120,18 +122,18 @@ def near_lines(members):
 class DuplicateFinder:
     """Finds the lines to drop, in three steps: `sketch` each block, `merge` each range, then `dropped` of each block.
 
-    Every step writes whole files only and passes over those that are there, so that a killed run can go on.
+    Every step writes complete files only and skips those that exist, so that a killed run can be resumed.
 
     Args:
       folder: where the hashes go: 16 bytes a line for "exact", about 16 + 128 + the length of its key for "near".
       method: "exact" or "near".
-      memory: bytes that merging may take in one process.
+      memory: bytes of memory that merging may use in one process.
     """
 
-    def __init__(self, folder, method, memory):
+    def __init__(self, folder: str | Path, method: str, memory: int):
         self.folder, self.method, self.memory = Path(folder), method, memory
 
-    def sketch(self, number, lines, sha256):
+    def sketch(self, number: int, lines: Sequence[str], sha256: str) -> None:
         """Writes the hashes of block `number`, whose lines are `lines` and whose text has the hash `sha256`."""
         base = np.uint64(number << 32)
         keys = lines if self.method == "exact" else line_keys(lines)
@@ -153,18 +155,18 @@ class DuplicateFinder:
                 np.save(folder / "splits.npy", np.cumsum([0, *map(len, encoded)]))
             (folder / "sha256").write_text(sha256)
 
-    def sketched(self, number):
+    def sketched(self, number: int) -> str | None:
         """The SHA-256 of the text of a block that was sketched, or None."""
         path = self._block(number) / "sha256"
         return path.read_text() if path.exists() else None
 
-    def ranges(self, name, blocks):
-        """How many ranges of hashes to merge: so many that one fits into the memory."""
+    def ranges(self, name: str, blocks: int) -> int:
+        """The number of ranges of hashes to merge, chosen so that one range fits into the memory."""
         total = sum(len(self._open(number, f"{name}.hashes")) for number in range(blocks))
         return max(1, -(-total * BYTES_PER_RECORD // self.memory))
 
-    def merge(self, name, number, ranges, blocks):
-        """Finds what to drop in range `number` of `ranges`; name: "lines", or after all of these "bands"."""
+    def merge(self, name: str, number: int, ranges: int, blocks: int) -> None:
+        """Finds the lines to drop in range `number` of `ranges`; `name` is "lines", or, after all of these, "bands"."""
         path = self.folder / f"{name}-{ranges:06d}-{number:06d}.npy"
         if path.exists():
             return
@@ -191,7 +193,7 @@ class DuplicateFinder:
             np.save(file, np.unique(drops))
 
     def _near(self, indices, again):
-        """Of the groups of equal band hashes, the indices to drop; `again`: the places equal to the one before."""
+        """The indices to drop of groups of equal band hashes; `again`: positions of hashes equal to the one before."""
         if not len(again):
             return again.astype(np.uint64)
         runs = np.split(again, np.flatnonzero(np.diff(again) != 1) + 1)
@@ -207,7 +209,7 @@ class DuplicateFinder:
         return np.array(drops, np.uint64)
 
     def _members(self, group, limit, keys=None):
-        """Yields (index, grams) of the lines of a group; the keys are read `limit` at a time if they are not there."""
+        """Yields (index, grams) of the lines of a group; keys that are not given are read `limit` at a time."""
         for start in range(0, len(group), limit):
             part = group[start : start + limit]
             found = keys or self._keys(part)
@@ -215,7 +217,7 @@ class DuplicateFinder:
                 yield index, grams(found[index])
 
     def _keys(self, indices):
-        """The keys of lines: dict; `indices` rise, so that each block is opened once."""
+        """The keys of lines: dict; `indices` are sorted, so that each block is opened once."""
         keys = {}
         for block, group in itertools.groupby(indices.tolist(), lambda index: index >> 32):
             splits, text = self._open(block, "splits"), self._open(block, "keys")
@@ -224,15 +226,15 @@ class DuplicateFinder:
                 keys[index] = text[splits[line] : splits[line + 1]].tobytes().decode("utf-8", "surrogatepass")
         return keys
 
-    def dropped(self, number, drops=None):
-        """The lines of block `number` to drop, int64 numbers from 0, rising; `drops`: those of ranges, None: of all."""
+    def dropped(self, number: int, drops: Iterable[np.ndarray] | None = None) -> np.ndarray:
+        """The lines of block `number` to drop, sorted int64 numbers from 0; `drops`: of ranges, None for all."""
         first, last = np.uint64(number << 32), np.uint64((number + 1) << 32)
         found = [np.load(self._block(number) / "again.npy").astype(np.uint64) + first]
         for indices in self._drops("lines", "bands") if drops is None else drops:
             found.append(np.array(slice_of(indices, first, last)))
         return (np.unique(np.concatenate(found)) - first).astype(np.int64)
 
-    def _drops(self, *names):
+    def _drops(self, *names: str) -> Iterator[np.ndarray]:
         for path in itertools.chain.from_iterable(self.folder.glob(f"{name}-*.npy") for name in names):
             yield np.load(path, mmap_mode="r")
 
@@ -243,6 +245,6 @@ class DuplicateFinder:
         return self.folder / f"block-{number:05d}"
 
 
-def slice_of(array, first, last):
-    """What lies from `first` to before `last` in a sorted array."""
+def slice_of(array: np.ndarray, first: np.uint64, last: np.uint64) -> np.ndarray:
+    """The values from `first`, inclusive, to `last`, exclusive, of a sorted array."""
     return array[slice(*np.searchsorted(array, [first, last]))]

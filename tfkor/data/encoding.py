@@ -1,23 +1,29 @@
-"""Lines of a corpus -> a Shard, by a recipe."""
+"""Lines of a corpus -> a Shard, as a recipe says."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfkor.data import duplicates, sentences
+from tfkor.data.corpus import Lines
 from tfkor.data.shards import Shard
+
+if TYPE_CHECKING:
+    from tfkor.text import Tokenizer
 
 MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
 class ShardRecipe:
-    """All that decides what the shards hold, apart from the input and the tokenizer.
+    """All settings that determine the contents of the shards, apart from the input and the tokenizer.
 
     text_column: the key of the text in JSON lines.
     split_sentences: "none", "rule" or "kiwi", see `sentence_splitter`.
-    duplicates: "none", "exact" or "near", what to drop, see tfkor/data/duplicates.py.
-    shard_mb: text of one shard, in 10**6 bytes of UTF-8.
+    duplicates: "none", "exact" or "near", the duplicates to drop, see tfkor/data/duplicates.py.
+    shard_mb: the size of the text of one shard, in 10**6 bytes of UTF-8.
     """
 
     text_column: str = "text"
@@ -33,18 +39,23 @@ class ShardRecipe:
             raise ValueError(f"shard_mb is {self.shard_mb}; expected more than 0")
 
     @property
-    def block_bytes(self):
+    def block_bytes(self) -> int:
         return max(1, int(self.shard_mb * MEGABYTE))
 
 
-def encode_lines(lines, tokenizer, split, dropped=()):
+def encode_lines(
+    lines: Lines,
+    tokenizer: "Tokenizer",
+    split: Callable[[list[str]], list[list[str]]],
+    dropped: Sequence[int] = (),
+) -> Shard:
     """Lines of a block -> Shard.
 
     Args:
       lines: `tfkor.data.corpus.Lines`.
       tokenizer: Tokenizer.
-      split: what `sentence_splitter` gave.
-      dropped: the numbers of lines to leave out.
+      split: what `sentence_splitter` returned.
+      dropped: the numbers of the lines to leave out.
 
     Sentences without a token and documents without a sentence are left out.
     """

@@ -1,23 +1,30 @@
-"""Parts of training data: the folds of cross-validation, and rows to test on."""
+"""Splits of data: the folds of cross-validation, and rows held out for a test."""
 
 import numpy as np
 
-from tfkor.data.text_data import DataError
+from tfkor.data.dialogues import DialogueData
+from tfkor.data.questions import QuestionData
+from tfkor.data.relations import RelationData
+from tfkor.data.tagging import TaggedData
+from tfkor.data.text_data import DataError, TextData
+from tfkor.data.trees import TreeData
+
+Data = TextData | TaggedData | QuestionData | RelationData | TreeData | DialogueData
 
 
-def folds(data, count):
-    """Cuts data into `count` parts of about the same size; an ascending int array of the rows of each.
+def folds(data: Data, count: int) -> list[np.ndarray]:
+    """Splits data into `count` folds of about the same size; returns the sorted int array of the rows of each.
 
-    The rows of a class are spread evenly over the parts, where labels are names. Questions on one context, and pairs
-    with the same first text, stay together in one part. The same data give the same parts.
+    Where labels are class names, the rows of a class are spread evenly over the folds. Questions on one context, and
+    pairs with the same first text, stay together in one fold. The same data give the same folds.
 
     Raises:
-      DataError: less than `count` rows, or contexts.
+      DataError: fewer than `count` rows or contexts.
     """
     units = units_of(data)
     if not 2 <= count <= len(units):
         raise DataError(
-            f"{data.name}: {len(units)} rows or contexts for {count} folds; expected 2 folds, up to as many as rows"
+            f"{data.name}: {len(units)} rows or contexts for {count} folds; expected 2 folds up to that number"
         )
     order = np.random.default_rng(0).permutation(len(units))
     labels = getattr(data, "labels", None)
@@ -27,11 +34,11 @@ def folds(data, count):
     return [np.sort(np.concatenate([units[i] for i in order[part::count]])) for part in range(count)]
 
 
-def cut_rows(data, count, seed=0):
-    """(the other rows, `count` rows drawn at random, or a few more that belong to one of them), ascending.
+def cut_rows(data: Data, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Splits data into (all other rows, at least `count` rows drawn at random); sorted int arrays.
 
-    Questions on one context, and pairs with the same first text, stay together: who has seen the one knows something
-    about the other. The same data give the same rows.
+    Questions on one context, and pairs with the same first text, stay on one side, since a model that was trained on
+    one knows something about the other; this may add a few rows. The same data and seed give the same rows.
 
     Raises:
       DataError: no row would be left.
@@ -42,12 +49,12 @@ def cut_rows(data, count, seed=0):
     first = int(np.searchsorted(sizes, count)) + 1
     cut = np.sort(np.concatenate([units[i] for i in order[:first]]))
     if len(cut) == len(data):
-        raise DataError(f"{data.name}: {count} rows, or the contexts that they share, are all of it; cut fewer")
+        raise DataError(f"{data.name}: {count} rows, with the others of their contexts, are all of it; cut fewer")
     return np.setdiff1d(np.arange(len(data)), cut), cut
 
 
-def units_of(data):
-    """What is not parted: lists of row numbers, those of one context or first text, else of one row each."""
+def units_of(data: Data) -> list[list[int]]:
+    """Groups of rows that stay together: those of one context or first text; otherwise each row by itself."""
     texts = data.texts if getattr(data, "pairs", None) is not None else getattr(data, "contexts", None)
     if texts is None:
         return [[row] for row in range(len(data))]

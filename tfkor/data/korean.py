@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from tfkor.data.download import cache_dir, fetch
 from tfkor.data.sentence_tasks import TASKS
 from tfkor.data.tables import read_table
-from tfkor.data.text_data import DataError
+from tfkor.data.text_data import DataError, TextData
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ class Intent(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a file is found: names below the data folder, in the order they are tried, and its published address."""
+    """Where to find a file: names below the data folder, tried in this order, and its published URL."""
 
-    names: tuple
+    names: tuple[str, ...]
     url: str
     sha256: str | None = None
 
@@ -77,17 +78,17 @@ SOURCES = {
 }
 
 
-def load_dataset(name, split):
+def load_dataset(name: str, split: str) -> TextData:
     """TextData of "intents176" (train, dev, test), "3i4k" (train, test), "nsmc" (train, test), or one of the TASKS of
     tfkor.data.sentence_tasks: ynat, klue-nli, klue-sts, kornli, korsts, paws, question-pair, hate-speech.
 
     A file is looked for in the folder TFKOR_DATA (default: ../shared/data beside a source checkout), e.g. as
     3i4k/fci_test.txt, nsmc/ratings_test.txt or nsmc-rebuilt/ratings_test.txt.gz (a split rebuilt from NSMC's raw data,
-    not the official one); then in the cache; then, but for the TASKS, downloaded into it. `source` of the result says
-    which it is.
+    not the official one), then in the cache; then, except for the TASKS, it is downloaded into the cache. `source` of
+    the result is the file that was read.
 
     Raises:
-      DataError: an unknown name or split, a file that is nowhere and can't be downloaded, or one in another format.
+      DataError: an unknown name or split, a file that is not found and can't be downloaded, or one in another format.
     """
     splits = splits_of_datasets()
     if name not in splits:
@@ -102,17 +103,17 @@ def load_dataset(name, split):
     return read_3i4k(path) if name == "3i4k" else read_nsmc(path)
 
 
-def splits_of_datasets():
-    """{name: its splits} of what `load_dataset` knows."""
+def splits_of_datasets() -> dict[str, tuple[str, ...]]:
+    """{name: its splits} of the data sets that `load_dataset` knows."""
     files = {**SOURCES, **{name: task.files for name, task in TASKS.items()}}
     return {"intents176": ("train", "dev", "test"), **{name: tuple(splits) for name, splits in files.items()}}
 
 
-def find_local(name, names):
+def find_local(name: str, names: Sequence[str]) -> Path:
     """The path of the first of `names` that is in the data folder or in the cache.
 
     Raises:
-      DataError: none is.
+      DataError: none of them is there.
     """
     folders = (data_dir(), cache_dir())
     for path in (folder / candidate for folder in folders for candidate in names):
@@ -124,7 +125,7 @@ def find_local(name, names):
     )
 
 
-def find_file(name, source):
+def find_file(name: str, source: Source) -> Path:
     """The path of a Source: in the data folder, the cache, or downloaded into the cache as name/file."""
     folder = data_dir()
     for candidate in source.names:
@@ -137,12 +138,12 @@ def find_file(name, source):
     return fetch(source.url, f"{name}/{Path(source.url).name}", source.sha256, hint)
 
 
-def data_dir():
+def data_dir() -> Path:
     """The folder of data sets: TFKOR_DATA, or ../shared/data beside a source checkout."""
     return Path(os.environ.get("TFKOR_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 
 
-def read_3i4k(path):
+def read_3i4k(path: str | os.PathLike) -> TextData:
     """3i4k, the intention of an utterance in 7 classes (`LABELS_3I4K`), from fci_train_val.txt or fci_test.txt.
 
     Format: `label<TAB>text` without a header, label 0 to 6; 55,134 and 6,121 rows. Source:
@@ -158,8 +159,8 @@ def read_3i4k(path):
     return _named(data, LABELS_3I4K, "3i4k")
 
 
-def read_nsmc(path, drop_blank=False):
-    """NSMC, movie reviews that are negative or positive, from ratings_train.txt or ratings_test.txt.
+def read_nsmc(path: str | os.PathLike, drop_blank: bool = False) -> TextData:
+    """NSMC, negative and positive movie reviews, from ratings_train.txt or ratings_test.txt.
 
     Format: `id<TAB>document<TAB>label` with this header, label 0 or 1, quotes are plain characters; 150,000 and
     50,000 rows. Source: https://github.com/e9t/nsmc, CC0 1.0. A few documents are blank (8 of the training and 3 of the
@@ -178,7 +179,7 @@ def read_nsmc(path, drop_blank=False):
 
 
 def _named(data, names, title):
-    """`data` with the names of its numbers as labels."""
+    """`data` with class names in place of their numbers as labels."""
     numbers = {str(number): name for number, name in enumerate(names)}
     for row, label in enumerate(data.labels):
         if label not in numbers:
@@ -190,8 +191,8 @@ def _named(data, names, title):
     return data
 
 
-def load_intents176(split):
-    """The split "train" (5,632), "dev" (528) or "test" (880) of intents176, from inside the package.
+def load_intents176(split: str) -> TextData:
+    """The split "train" (5,632 rows), "dev" (528) or "test" (880) of intents176, which the package contains.
 
     Its data card is tfkor/datasets/intents176/README.md.
     """
@@ -200,7 +201,7 @@ def load_intents176(split):
     return _packaged(f"{split}.tsv", text_column="utterance", label_column="intent")
 
 
-def intents176_intents():
+def intents176_intents() -> list[Intent]:
     """The 176 intents in the order of their ids: a list of Intent(id, intent, domain, description)."""
     names = _packaged("intents.tsv", text_column="intent", label_column="id", pair_column="domain")
     descriptions = _packaged("intents.tsv", text_column="description", label_column=None).texts

@@ -1,4 +1,4 @@
-"""Text to shards, on all cores of one machine, in bounded memory, so that a killed run goes on where it was."""
+"""Text to shards, on all cores of one machine, in bounded memory; a killed run resumes where it stopped."""
 
 import contextlib
 import fcntl
@@ -11,10 +11,12 @@ import shutil
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tfkor.data import sentences
 from tfkor.data.corpus import corpus_files, read_blocks, read_lines
@@ -27,34 +29,43 @@ from tfkor.files import write_json
 SETTINGS = "settings.json"
 
 
-def make_shards(inputs, tokenizer_folder, output_dir, recipe=None, workers=None, memory_mb=1024, say=print):
-    """Writes the shards of a corpus, or goes on with what a killed run of the same call left.
+def make_shards(
+    inputs: Sequence[str | os.PathLike],
+    tokenizer_folder: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    recipe: ShardRecipe | None = None,
+    workers: int | None = None,
+    memory_mb: int = 1024,
+    say: Callable[[str], object] = print,
+) -> dict[str, Any]:
+    """Writes the shards of a corpus, or resumes a killed run of the same call.
 
-    Shard i holds the documents of block i of the text, whatever the number of workers, so that a run that was killed
-    ends with the same bytes.
+    Shard i contains the documents of block i of the text, whatever the number of workers, so that a resumed run ends
+    with the same bytes.
 
     Args:
       inputs: files, folders, glob patterns, see `corpus_files`.
-      tokenizer_folder: what Tokenizer.save wrote.
+      tokenizer_folder: a folder that Tokenizer.save wrote.
       output_dir: a new folder, or that of the killed run.
       recipe: ShardRecipe, or None for the defaults.
-      workers: processes; None: one for each core.
-      memory_mb: memory, in 10**6 bytes, that finding duplicates may take while it merges, in all processes together.
-      say: called with lines about the progress.
+      workers: number of processes; None for one on each core.
+      memory_mb: memory, in 10**6 bytes, that merging the hashes of duplicates may use, in all processes together.
+      say: called with each line of progress.
 
     Returns:
-      dict of figures.
+      dict: counts of documents, sentences, tokens, shards, lines (also the dropped ones) and bytes; seconds;
+        lines_per_second; output_dir.
 
     Raises:
-      DataError: bad input, see `corpus_files`, `read_blocks`, `read_lines`; no text; or a folder that was begun with
-        another input, tokenizer or recipe.
+      DataError: bad input, see `corpus_files`, `read_blocks`, `read_lines`; no text; or a folder in which a run with
+        another input, tokenizer or recipe was begun.
       BlockingIOError: another run writes to the folder.
       ChildProcessError: a worker died.
     """
     from tfkor.text import Tokenizer
 
     recipe = recipe or ShardRecipe()
-    sentences.sentence_splitter(recipe.split_sentences)  # says now what is not installed
+    sentences.sentence_splitter(recipe.split_sentences)  # fails early if Kiwi is not installed
     tokenizer = Tokenizer.load(tokenizer_folder)
     files = corpus_files(inputs)
     settings = {
@@ -63,13 +74,13 @@ def make_shards(inputs, tokenizer_folder, output_dir, recipe=None, workers=None,
         **asdict(recipe),
         "input": [{"file": Path(file).name, "bytes": os.path.getsize(file)} for file in files],
     }
-    most = 1 + sum(os.path.getsize(file) * _unpacked(file) // recipe.block_bytes for file in files)  # blocks
-    workers = min(workers or os.cpu_count(), most)
+    most_blocks = 1 + sum(os.path.getsize(file) * _expansion(file) // recipe.block_bytes for file in files)
+    workers = min(workers or os.cpu_count(), most_blocks)
     output = Path(output_dir)
     with _locked(output):
         _check_settings(output, settings)
         run = _Run(files, str(tokenizer_folder), output, recipe, workers, memory_mb, say)
-        figures = run.run()
+        summary = run.run()
         blocks = [entry["block"] for entry in run.entries]
         shards = [entry["shard"] for entry in run.entries if entry["shard"]]
         if not shards:
@@ -77,17 +88,17 @@ def make_shards(inputs, tokenizer_folder, output_dir, recipe=None, workers=None,
         write_manifest(output, tokenizer, shards, blocks=blocks, settings=settings)
         for folder in (run.progress, run.duplicates):
             shutil.rmtree(folder, ignore_errors=True)
-    return figures
+    return summary
 
 
-def _unpacked(file):
-    """How many times larger the text of a file may be."""
+def _expansion(file):
+    """How many times larger than the file its text may be."""
     return 20 if file.endswith(".gz") else 1
 
 
 @contextlib.contextmanager
 def _locked(folder):
-    """Holds the folder for this process; what an earlier one left half written is removed."""
+    """Locks the folder for this process, and removes files that an earlier one left half written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "w")  # noqa: SIM115
@@ -174,19 +185,19 @@ class _Run:
 
     @contextlib.contextmanager
     def _pool(self):
-        """Calls submit(function, *arguments) -> Future; in this process where there is one worker only."""
+        """Yields submit(function, *arguments) -> Future; with one worker, it runs in this process."""
         if self.workers == 1:
             _start(*self.setup)
             yield _call
             return
-        context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of what is imported
+        context = multiprocessing.get_context("spawn")  # a fork would copy locks that libraries' threads hold
         with ProcessPoolExecutor(self.workers, context, _start, (*self.setup, os.getpid())) as pool:
             try:
                 yield pool.submit
             except BrokenProcessPool:
                 raise ChildProcessError(
-                    "a worker died, for want of memory perhaps; take fewer workers or a smaller shard_mb, and start "
-                    "again: the shards that are whole stay"
+                    "a worker died, perhaps because memory ran out; use fewer workers or a smaller shard_mb, and start "
+                    "again: the shards that are complete stay"
                 ) from None
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -211,18 +222,18 @@ class _Run:
                 future.result()
 
     def _each_block(self, pool, what, finished, work, take):
-        """Calls `work` with each block that has no `finished(number)` result, `take` with all results, in order.
+        """Calls `work` with each block that has no `finished(number)` result, and `take` with all results, in order.
 
-        No more blocks are read than the workers can begin with, which is what bounds the memory. Returns the number of
-        lines in the blocks that were worked on.
+        Blocks are read only as fast as the workers take them, which bounds the memory. Returns the number of lines in
+        the blocks that were processed.
         """
         progress = _Progress(self.files, what, self.say)
         window = deque()
 
         def take_first():
-            position, there, future = window.popleft()
+            position, was_finished, future = window.popleft()
             result = future.result()
-            if there:
+            if was_finished:
                 progress.skip(position)
             else:
                 progress.show(result["block"]["lines"], position)
@@ -236,7 +247,7 @@ class _Run:
                 window.append((block.position, True, _call(dict, result)))
             else:
                 raise DataError(
-                    f"{block.parts[0].path}, from line {block.parts[0].line}: the text is another than when "
+                    f"{block.parts[0].path}, from line {block.parts[0].line}: the text has changed since "
                     f"{self.output} was begun; expected the same input: name a new folder, or delete this one"
                 )
             del block
@@ -248,7 +259,7 @@ class _Run:
         return progress.lines
 
     def _finished_entries(self):
-        """Block number -> entry, of the blocks whose shards are whole."""
+        """{block number: entry} of the blocks whose shards are complete."""
         if self.is_complete:
             manifest = json.loads((self.output / MANIFEST).read_text(encoding="utf-8"))
             shards = {shard["file"]: shard for shard in manifest["shards"]}
@@ -261,13 +272,13 @@ class _Run:
             if file is None or _sha256(file) == entry["shard"]["sha256"]:
                 finished[entry["block"]["number"]] = entry
             else:
-                self.say(f"{file}: missing or damaged; it is made again")
+                self.say(f"{file}: missing or damaged; it is written again")
                 self.is_complete = False
         return finished
 
 
 class _Progress:
-    """Says every five seconds how far it is."""
+    """Reports the progress every five seconds."""
 
     def __init__(self, files, what, say):
         self.total, self.what, self.say = sum(map(os.path.getsize, files)), what, say
@@ -283,10 +294,10 @@ class _Progress:
         now = time.monotonic()
         if now - self.shown >= 5:
             self.shown = now
-            done, rest = max(1, position - self.skipped), self.total - position
+            done, left = max(1, position - self.skipped), self.total - position
             self.say(
                 f"{self.what}: {self.lines:,} lines, {self.lines / (now - self.start):,.0f} lines/s, {self.blocks} "
-                f"blocks, {100 * position / self.total:.0f}% read, {(now - self.start) * rest / done:.0f} s left"
+                f"blocks, {100 * position / self.total:.0f}% read, {(now - self.start) * left / done:.0f} s left"
             )
 
     def end(self):
@@ -294,7 +305,7 @@ class _Progress:
         self.say(f"{self.what}: {self.lines:,} lines in {seconds:.1f} s, {self.blocks} blocks")
 
 
-# === What workers do ===
+# === Worker processes ===
 
 
 def _start(tokenizer_folder, output, recipe, finder, parent=None):
@@ -308,7 +319,7 @@ def _start(tokenizer_folder, output, recipe, finder, parent=None):
 
 
 def _end_with_parent():
-    """A worker whose parent was killed would wait for work for ever."""
+    """Ends a worker whose parent was killed, which would otherwise wait for work forever."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
@@ -341,7 +352,7 @@ def _write_block(block):
     if len(shard.tokens):
         entry = write_shard(output / name, shard, tokenizer.vocab_size)
     cut = sum(part.cut for part in block.parts)
-    about = {"number": block.number, "file": entry and name, "sha256": block.sha256, "lines": len(lines.lines)}
-    result = {"block": {**about, "dropped": len(dropped), "cut": cut}, "shard": entry}
+    block_entry = {"number": block.number, "file": entry and name, "sha256": block.sha256, "lines": len(lines.lines)}
+    result = {"block": {**block_entry, "dropped": len(dropped), "cut": cut}, "shard": entry}
     write_json(output / "progress" / f"{block.number:05d}.json", result)
     return result

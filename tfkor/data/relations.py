@@ -1,5 +1,7 @@
-"""Relations of two entities in a text: KLUE-RE, with the entities marked."""
+"""Data of relation extraction: KLUE-RE, with the two entities marked in the text."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,18 +21,20 @@ KLUE_RE_TYPES = ("PER", "ORG", "LOC", "DAT", "POH", "NOH")
 ROLES = ("subj", "obj")
 
 
-def entity_markers(typed=False):
-    """The strings that stand around entities: <subj> </subj> <obj> </obj>, as in KLUE-baseline, or with the entity's
+def entity_markers(typed: bool = False) -> list[str]:
+    """The strings before and after entities: <subj> </subj> <obj> </obj>, as in KLUE-baseline, or with the entity's
     type, <subj:PER> ... (Zhou and Chen 2022): symbols for `tfkor.zoo.with_symbols`."""
     kinds = [f"{role}:{kind}" for role in ROLES for kind in KLUE_RE_TYPES] if typed else ROLES
     return [marker for kind in kinds for marker in (f"<{kind}>", f"</{kind}>")]
 
 
-def mark_entities(text, subject, object_, types=None):
-    """A text with its two entities in markers; `subject` and `object_` are (begin, end) in it, end exclusive.
+def mark_entities(
+    text: str, subject: tuple[int, int], object_: tuple[int, int], types: tuple[str, str] | None = None
+) -> str:
+    """A text with markers around its two entities; `subject` and `object_` are (begin, end) in it, end exclusive.
 
     Args:
-      types: None, or the types of the two, which become part of the markers.
+      types: if given, the types of the two, which become part of the markers.
 
     Raises:
       ValueError: a span that is empty or outside the text, or spans that overlap.
@@ -55,60 +59,60 @@ class RelationExample(NamedTuple):
 
     name: str
     sentence: str
-    subject: tuple
-    object_: tuple
-    types: tuple
+    subject: tuple[int, int]
+    object_: tuple[int, int]
+    types: tuple[str, str]
     relation: str | None
 
 
 @dataclass
 class RelationData:
-    """RelationExamples; `source` names the file, `lines` the row of each in it, from 1."""
+    """RelationExamples; `source` is the path of the file, `lines` the row of each example in it, from 1."""
 
-    examples: list
+    examples: list[RelationExample]
     source: str | None = None
-    lines: list | None = None
+    lines: list[int] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.examples)
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.source or "the data"
 
-    def select(self, rows):
+    def select(self, rows: Sequence[int]) -> "RelationData":
         """The examples with these indices, in this order."""
         lines = None if self.lines is None else [self.lines[i] for i in rows]
         return RelationData([self.examples[i] for i in rows], self.source, lines)
 
     @property
-    def texts(self):
+    def texts(self) -> list[str]:
         return [example.sentence for example in self.examples]
 
     @property
-    def labels(self):
-        """Their relations; None if one has none."""
+    def labels(self) -> list[str] | None:
+        """The relations of the examples; None if the relation of any is unknown."""
         found = [example.relation for example in self.examples]
         return None if None in found else found
 
-    def marked(self, typed=False):
-        """TextData of sentences with marked entities."""
+    def marked(self, typed: bool = False) -> TextData:
+        """TextData of the sentences with their entities marked."""
         texts = [mark_entities(*example[1:4], example.types if typed else None) for example in self.examples]
         return TextData(texts, None, self.labels, self.source, self.lines)
 
 
-def read_klue_re(path, labelled=True):
+def read_klue_re(path: str | os.PathLike, labelled: bool = True) -> RelationData:
     """KLUE-RE's klue-re-v1.1_*.json, also gzipped: RelationData.
 
-    Format: a JSON list of objects with guid, sentence, subject_entity and object_entity (word, start_idx, end_idx,
-    which is inclusive, and type) and label (Park et al. 2021, section 3.5).
+    Format: a JSON list of objects with guid, sentence, subject_entity and object_entity (each with word, start_idx,
+    end_idx, which is inclusive, and type) and label (Park et al. 2021, section 3.5).
 
     Args:
-      labelled: whether relations are read; False for files that may have none.
+      labelled: whether to read the relations; False for files that may lack them.
 
     Raises:
-      DataError: not JSON of that format, an entity that is not its word, an unknown type or relation; the message
-        names file and row, from 1.
+      DataError: not JSON of that format, an entity whose word differs from the sentence at its indices, an unknown type
+        or relation; the message names file and row, from 1.
     """
     examples = []
     for number, row in enumerate(read_json(path, list, "a JSON list of sentences with two entities"), 1):
@@ -120,8 +124,8 @@ def read_klue_re(path, labelled=True):
     return RelationData(examples, str(path), list(range(1, len(examples) + 1)))
 
 
-def relation_example(row, labelled):
-    """An object of the file -> RelationExample; ValueError says what is wrong in it."""
+def relation_example(row: dict, labelled: bool) -> RelationExample:
+    """An object of the file -> RelationExample; raises ValueError if something is wrong in it."""
     sentence = value_of(row, "sentence", str, "the row")
     relation = value_of(row, "label", str, "the row") if labelled else None
     if labelled and relation not in KLUE_RE_RELATIONS:

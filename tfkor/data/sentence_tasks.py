@@ -1,6 +1,8 @@
-"""Public Korean tasks of one sentence or a pair, in their official formats: TextData of each."""
+"""Public Korean tasks with one sentence or a pair, read from their official formats as TextData."""
 
+import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfkor.data.json_files import read_json, value_of
 from tfkor.data.tables import read_table
@@ -14,29 +16,29 @@ class SentenceTask:
     """A task and its files.
 
     Attributes:
-      text, pair, label: columns of the files, or keys of a JSON list's objects, "a.b" for one inside another.
-      labels: the labels in the official order; None for numbers.
+      text, pair, label: columns of the files, or keys of a JSON list's objects; "a.b" is the key b of the object a.
+      labels: the class names in the official order; None for numbers.
       names: {label in the file: our name}, where they differ.
-      files: {split: names below the data folder, the first that is there is taken}.
-      metric: the figure that is published: accuracy, macro_f1, spearman or pearson.
+      files: {split: names below the data folder; the first one that exists is read}.
+      metric: the official metric: accuracy, macro_f1, spearman or pearson.
       licence, source: of the data.
     """
 
     text: str
     label: str
     pair: str | None = None
-    labels: tuple | None = None
-    names: dict = field(default_factory=dict)
-    files: dict = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     metric: str = "accuracy"
     licence: str = ""
     source: str = ""
 
     @property
-    def label_type(self):
+    def label_type(self) -> str:
         return "class" if self.labels else "regression"
 
-    def read(self, path):
+    def read(self, path: str | os.PathLike) -> TextData:
         """TextData of a file in this task's format, .tsv or .json, also gzipped.
 
         Raises:
@@ -51,38 +53,38 @@ class SentenceTask:
                     raise DataError(f"{data.where(row)}: the label {label!r}; expected one of {', '.join(self.labels)}")
         return data
 
-    def read_tsv(self, path):
+    def read_tsv(self, path: str | os.PathLike) -> TextData:
         columns = dict(text_column=self.text, label_column=self.label, pair_column=self.pair)
         return read_table(path, delimiter="\t", label_type=self.label_type, **columns)
 
-    def read_json(self, path):
+    def read_json(self, path: str | os.PathLike) -> TextData:
         names = [self.text, self.label] + ([self.pair] if self.pair else [])
         examples = read_json(path, list, f"a JSON list of objects with {', '.join(names)}")
         rows = [self.of_example(example, f"{path}, row {number}") for number, example in enumerate(examples, 1)]
         texts, labels, *pairs = map(list, zip(*rows))
         return TextData(texts, pairs[0] if pairs else None, labels, str(path), list(range(1, len(rows) + 1)))
 
-    def of_example(self, example, place):
-        """An object of the file -> text, label and, where there is one, the second text."""
+    def of_example(self, example: dict, where: str) -> list:
+        """An object of the file -> [text, label], or [text, label, second text] for pairs."""
         kinds = (str, int) if self.labels else (float, int)
-        texts = [at(example, name, str, place) for name in (self.text, self.pair) if name]
-        label = at(example, self.label, kinds, place)
+        texts = [at(example, name, str, where) for name in (self.text, self.pair) if name]
+        label = at(example, self.label, kinds, where)
         try:
             label = parse_label(label, self.label_type)
         except ValueError as error:  # an empty name, or NaN
-            raise DataError(f"{place}: {error}") from None
+            raise DataError(f"{where}: {error}") from None
         return [texts[0], label, *texts[1:]]
 
 
-def at(example, name, kinds, place):
-    """The value of the key "a.b" of an object: as `value_of`, of an object inside it."""
+def at(example: dict, name: str, kinds: type | tuple[type, ...], where: str) -> Any:
+    """The value of the key "a.b": as `value_of`, for the key b of the object a in `example`."""
     *outer, last = name.split(".")
     for part in outer:
-        example = value_of(example, part, dict, place)
-    return value_of(example, last, kinds, place)
+        example = value_of(example, part, dict, where)
+    return value_of(example, last, kinds, where)
 
 
-def tsv(folder, **splits):
+def tsv(folder: str, **splits: str) -> dict[str, tuple[str, ...]]:
     return {split: (f"{folder}/{name}", f"{folder}/{name}.gz") for split, name in splits.items()}
 
 

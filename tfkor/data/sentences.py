@@ -1,13 +1,14 @@
-"""Korean paragraphs to sentences: by a rule, or by Kiwi."""
+"""Korean paragraphs to sentences: by rules, or by Kiwi."""
 
 import importlib.util
 import re
+from collections.abc import Callable
 
 METHODS = ("none", "rule", "kiwi")
 
 _CLOSERS = "\"'”’」』》〉)\\]）"
 _PATTERN = re.compile(
-    # What stands between quotes or brackets stays whole; one that never closes is an ordinary character.
+    # Text between quotes or brackets is never split; a quote or bracket that never closes is an ordinary character.
     r'(?P<quoted>"[^"]{1,300}"|“[^”]{1,300}”|‘[^’]{1,300}’|「[^」]{1,300}」|『[^』]{1,300}』'
     r"|\([^()]{1,300}\)|\[[^\[\]]{1,300}\])(?=\s)"
     rf"|(?P<end>[.!?…。！？]+[{_CLOSERS}]*)(?=\s)"
@@ -26,16 +27,16 @@ _ABBREVIATION = re.compile(
 _COUNTING = "가나다라마바사아자차카타파하"
 
 
-def split_by_rule(text):
+def split_by_rule(text: str) -> list[str]:
     """The sentences of one paragraph, list of str without white space around them; [] for a blank one.
 
-    A sentence ends behind . ! ? … (and quotes or brackets that close there) in front of white space, except
+    A sentence ends after . ! ? … (and quotes or brackets that close there) if white space follows, except
     - inside quotes or brackets of up to 300 characters: 그는 "늦었다. 가자." 하고 일어섰다.
-    - behind a quote that the sentence goes on after: "가자." 라고, "가자." 하며
-    - behind the . of a number, 2024. 5. 3. or 1. 목적, of a single letter, of a syllable that counts at the start of a
-      sentence, 가. 나이, and of an abbreviation, Dr. or e.g.
+    - after a quote that does not end the sentence: "가자." 라고, "가자." 하며
+    - after the . of a number, 2024. 5. 3. or 1. 목적, of a single letter, of a syllable that numbers an item at the
+      start of a sentence, 가. 나이, and of an abbreviation, Dr. or e.g.
 
-    Endings without a mark (영화 봤다 재밌음) are not seen: `split_sentences(texts, "kiwi")` sees some of them.
+    Endings without punctuation (영화 봤다 재밌음) are not found; `sentence_splitter("kiwi")` finds some of them.
     """
     if not _MARKS.search(text):
         return [text.strip()] if text.strip() else []
@@ -56,14 +57,14 @@ def split_by_rule(text):
     return sentences
 
 
-def _is_part_of(text, start, place):
-    """Whether the full stop at `place` belongs to a number, a syllable that counts at `start`, or an abbreviation."""
-    before = text[max(start, place - 12) : place]
+def _is_part_of(text, start, position):
+    """Whether the full stop at `position` belongs to a number, a syllable that numbers an item, or an abbreviation."""
+    before = text[max(start, position - 12) : position]
     counts = len(before.strip()) == 1 and before.strip() in _COUNTING
     return counts or before[-1:].isdigit() or _ABBREVIATION.search(before) is not None
 
 
-def sentence_splitter(method):
+def sentence_splitter(method: str) -> Callable[[list[str]], list[list[str]]]:
     """A function from a list of paragraphs to a list of lists of sentences.
 
     Args:
@@ -80,8 +81,8 @@ def sentence_splitter(method):
     if method != "kiwi":
         raise ValueError(f"split_sentences={method!r}; expected one of {', '.join(METHODS)}")
     if importlib.util.find_spec("kiwipiepy") is None:
-        raise ValueError('split_sentences="kiwi" needs kiwipiepy: pip install "tfkor[morph]", or take "rule"')
+        raise ValueError('split_sentences="kiwi" needs kiwipiepy: pip install "tfkor[morph]", or use "rule"')
     from kiwipiepy import Kiwi
 
-    kiwi = Kiwi(num_workers=1)  # the processes are many already
+    kiwi = Kiwi(num_workers=1)  # the caller runs one process for each core
     return lambda texts: [[found.text for found in sentences] for sentences in kiwi.split_into_sents(texts)]

@@ -1,7 +1,7 @@
-"""Shards: a corpus as token ids in files that NumPy reads, without special tokens, pairs of sentences and masks.
+"""Shards: a corpus as token ids in NumPy files, without special tokens, pairs of sentences or masks.
 
-A folder holds manifest.json, tokenizer/ (what Tokenizer.save wrote) and shard-00000.npz, shard-00001.npz ... A shard is
-an uncompressed .npz with
+A folder contains manifest.json, tokenizer/ (written by Tokenizer.save) and shard-00000.npz, shard-00001.npz ... A shard
+is an uncompressed .npz with
 
   tokens           uint16 [N], uint32 for more than 65,536 ids: the sentences one after the other
   eojeol_starts    uint8, np.packbits of bool [N]: True where a token is the first of its eojeol
@@ -14,13 +14,17 @@ import io
 import itertools
 import json
 import zipfile
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tfkor.files import new_file, write_json
+
+if TYPE_CHECKING:
+    from tfkor.text import Tokenizer
 
 FORMAT = "tfkor shards 1"
 MANIFEST = "manifest.json"
@@ -37,19 +41,19 @@ class Shard(NamedTuple):
     document_splits: np.ndarray
 
     @property
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """dict of the number of documents, sentences and tokens."""
         return dict(zip(COUNTS, (len(self.document_splits) - 1, len(self.sentence_splits) - 1, len(self.tokens))))
 
-    def documents(self):
-        """Yields each document: a list of sentences, int32 arrays."""
+    def documents(self) -> Iterator[list[np.ndarray]]:
+        """Yields each document: a list of sentences, each an int32 array."""
         for first, last in itertools.pairwise(self.document_splits.tolist()):
             splits = self.sentence_splits[first : last + 1].tolist()
             yield [self.tokens[a:b] for a, b in itertools.pairwise(splits)]
 
 
-def join_shards(shards):
-    """One Shard with the documents of all, in their order."""
+def join_shards(shards: Sequence[Shard]) -> Shard:
+    """One Shard with the documents of all shards, in their order."""
     return Shard(
         np.concatenate([np.zeros(0, np.int32), *(shard.tokens for shard in shards)]),
         np.concatenate([np.zeros(0, bool), *(shard.eojeol_starts for shard in shards)]),
@@ -62,8 +66,8 @@ def _join_splits(splits):
     return np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(np.diff, splits)]))
 
 
-def shard_bytes(shard, vocab_size):
-    """The file of a shard, bytes; the same for the same shard.
+def shard_bytes(shard: Shard, vocab_size: int) -> bytes:
+    """The contents of a shard's file; the same for the same shard.
 
     Raises:
       ValueError: arrays that do not fit together, or an id outside the vocabulary.
@@ -80,12 +84,12 @@ def shard_bytes(shard, vocab_size):
     return file.getvalue()
 
 
-def shard_name(number):
+def shard_name(number: int) -> str:
     """shard-00000.npz"""
     return f"shard-{number:05d}.npz"
 
 
-def write_shard(path, shard, vocab_size):
+def write_shard(path: str | Path, shard: Shard, vocab_size: int) -> dict[str, Any]:
     """Writes a Shard, whole or not at all; returns its entry of the manifest: file, sha256, bytes and counts."""
     data = shard_bytes(shard, vocab_size)
     with new_file(path) as temporary:
@@ -93,13 +97,13 @@ def write_shard(path, shard, vocab_size):
     return shard_entry(Path(path).name, data, shard)
 
 
-def shard_entry(name, data, shard):
-    """The manifest's entry of a shard whose file `name` holds `data`."""
+def shard_entry(name: str, data: bytes, shard: Shard) -> dict[str, Any]:
+    """The manifest's entry of a shard whose file `name` contains `data`."""
     return {"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), **shard.counts}
 
 
-def make_manifest(tokenizer, entries, **more):
-    """The manifest of shards: dict. `more` is stored with it, the flags that made the shards for example."""
+def make_manifest(tokenizer: "Tokenizer", entries: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """The manifest of shards. `more` is stored in it, the settings that made the shards for example."""
     return {
         "format": FORMAT,
         "tokenizer": tokenizer.fingerprint,
@@ -110,8 +114,10 @@ def make_manifest(tokenizer, entries, **more):
     }
 
 
-def write_manifest(folder, tokenizer, entries, **more):
-    """Writes tokenizer/ and, last of all, manifest.json; with it the folder is whole. Returns the manifest."""
+def write_manifest(
+    folder: str | Path, tokenizer: "Tokenizer", entries: Sequence[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
+    """Writes tokenizer/ and, last of all, manifest.json, which makes the folder complete. Returns the manifest."""
     folder = Path(folder)
     tokenizer.save(folder / "tokenizer")
     manifest = make_manifest(tokenizer, entries, **more)
@@ -136,20 +142,20 @@ class ShardFolder:
       ValueError: it is damaged, or of another format.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.manifest = _read_manifest(self.folder / MANIFEST)
         self._checked = set()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.manifest["shards"])
 
     @cached_property
-    def tokenizer(self):
+    def tokenizer(self) -> "Tokenizer":
         """The Tokenizer that made the ids.
 
         Raises:
-          ValueError: it is another than the manifest's.
+          ValueError: its fingerprint is not the one in the manifest.
         """
         from tfkor.text import Tokenizer
 
@@ -161,7 +167,7 @@ class ShardFolder:
             )
         return tokenizer
 
-    def read(self, number):
+    def read(self, number: int) -> Shard:
         """Shard `number`, from 0. Its SHA-256 is checked at the first read.
 
         Raises:
@@ -197,11 +203,11 @@ class ShardFolder:
             self._checked.add(number)
         return shard
 
-    def check(self):
+    def check(self) -> None:
         """Reads every shard.
 
         Raises:
-          ValueError: names each shard that is missing or damaged, a line each.
+          ValueError: with a line for each shard that is missing or damaged.
         """
         problems = []
         self._checked.clear()
@@ -219,15 +225,15 @@ def _read_manifest(path):
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{path}: no such file; expected a folder that create_pretraining_data wrote to its end"
+            f"{path}: no such file; expected a folder of shards, written completely by make_shards"
         ) from None
     except ValueError as error:
         raise ValueError(f"{path}: not JSON in UTF-8 ({error}); make the shards again") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
-        raise ValueError(f"{path}: the format is {found!r}; expected {FORMAT!r}, of create_pretraining_data")
+        raise ValueError(f"{path}: the format is {found!r}; expected {FORMAT!r}")
     if missing := [key for key in ("tokenizer", "vocab_size", *COUNTS, "shards") if key not in manifest]:
-        raise ValueError(f"{path}: no {', '.join(missing)}; expected a whole manifest: make the shards again")
+        raise ValueError(f"{path}: no {', '.join(missing)}; expected a complete manifest: make the shards again")
     return manifest
 
 
@@ -240,7 +246,7 @@ def _check(shard, vocab_size, name):
         ("document_splits", documents, len(sentences) - 1),
     ):
         if not len(splits) or splits[0] or splits[-1] != end or (np.diff(splits) < 1).any():
-            raise ValueError(f"{name}: {what} do not rise from 0 to {end}, by at least 1 each")
+            raise ValueError(f"{name}: {what} do not increase from 0 to {end}, by at least 1 each")
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < vocab_size:
         outside = tokens.max() if tokens.max() >= vocab_size else tokens.min()
         raise ValueError(f"{name}: id {outside}; expected 0 to {vocab_size - 1}, the vocabulary's")

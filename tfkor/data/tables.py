@@ -11,30 +11,30 @@ FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 
 
 def read_table(
-    path,
-    text_column="text",
-    label_column="label",
-    pair_column=None,
-    label_type="class",
-    label_separator="|",
-    delimiter=None,
-    header=True,
-):
+    path: str | os.PathLike,
+    text_column: str | int = "text",
+    label_column: str | int | None = "label",
+    pair_column: str | int | None = None,
+    label_type: str = "class",
+    label_separator: str = "|",
+    delimiter: str | None = None,
+    header: bool = True,
+) -> TextData:
     """Reads a labelled or unlabelled file of texts, UTF-8 with or without a byte order mark, gzipped or not.
 
-    The ending says the format (in front of .gz): .tsv one row a line, quotes are plain characters; .csv quoting of
-    RFC 4180, a field may run over several lines; .jsonl one JSON object a line; .txt one text a line, no labels.
-    Empty lines are skipped, except in .txt, where an empty line is an empty text.
+    The extension (before .gz) determines the format: .tsv has one row per line, and quotes are plain characters; .csv
+    follows RFC 4180, with quoted fields that may span several lines; .jsonl has one JSON object per line; .txt one text
+    per line, without labels. Empty lines are skipped, except in .txt, where an empty line is an empty text.
 
     Args:
       path: the file.
-      text_column, label_column, pair_column: names in the header or keys of the JSON objects; numbers from 0 where
+      text_column, label_column, pair_column: names in the header or keys of the JSON objects; numbers from 0 if
         `header` is False. `label_column=None` reads without labels, `pair_column=None` without second texts.
       label_type: "class" (str; white space around it is dropped), "multi_label" (tuple of str: cells such as
         `billing|refund`, JSON lists, empty for none of the labels) or "regression" (float).
-      label_separator: what stands between the labels of a multi-label cell.
-      delimiter: reads the file as a table whatever its ending: a tab as .tsv, another character as .csv.
-      header: False if the first line is a row.
+      label_separator: the character between the labels of a multi-label cell.
+      delimiter: reads the file as a table whatever its extension: with a tab as .tsv, with another character as .csv.
+      header: False if the first line is a row of data.
 
     Raises:
       DataError: a file that is missing, empty, damaged, a folder, or not UTF-8; a missing column; a row with more or
@@ -46,7 +46,7 @@ def read_table(
     text = read_text(path)
     if form == "txt":
         if pair_column is not None:
-            raise DataError(f"{path}: a .txt file holds one text a line, so it has no column {pair_column!r}; use .tsv")
+            raise DataError(f"{path}: a .txt file has one text per line and no column {pair_column!r}; use .tsv")
         lines = _lines(text)
         return TextData(lines, source=path, lines=list(range(1, len(lines) + 1)))
 
@@ -76,8 +76,8 @@ def read_table(
     return TextData(data["text_column"], data.get("pair_column"), data.get("label_column"), path, lines)
 
 
-def read_text(path):
-    """The characters of a UTF-8 file, gunzipped if need be, without a byte order mark.
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a UTF-8 file, gzipped or not, without a byte order mark.
 
     Raises:
       DataError: missing, a folder, not readable, empty, damaged gzip, or not UTF-8 (names line and byte).
@@ -228,9 +228,9 @@ def _json_rows(path, text, columns):
     for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
-        place = f"{path}, line {number}"
-        row = json_object(line, place)
+        where = f"{path}, line {number}"
+        row = json_object(line, where)
         for argument, column in columns.items():
             if column not in row:
-                raise DataError(f"{place}: no key {column!r}; there are {', '.join(map(shorten, row))}; set {argument}")
+                raise DataError(f"{where}: no key {column!r}; there are {', '.join(map(shorten, row))}; set {argument}")
         yield number, [row[column] for column in columns.values()]

@@ -1,18 +1,21 @@
-"""Texts with their labels in memory, where each came from, and the checks that training needs."""
+"""Texts with their labels in memory, the file and line of each, and the checks before training."""
 
 import difflib
 import json
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LABEL_TYPES = ("class", "multi_label", "regression")
-_LABELS_HINT = "set label_column (a .txt file holds texts only)"
+_LABELS_HINT = "set label_column (a .txt file has texts only)"
 
 
 class DataError(ValueError):
-    """Data that can't be used as it is. The message says where, what was found and expected, and what to do."""
+    """Data that can't be used as it is. The message says where the error is, what was found, and what was expected."""
 
 
 @dataclass
@@ -23,11 +26,11 @@ class TextData:
     `lines` the line, counted from 1, on which each row starts; both are None for data that came from memory.
     """
 
-    texts: list
-    pairs: list | None = None
-    labels: list | None = None
+    texts: list[str]
+    pairs: list[str] | None = None
+    labels: list[str] | list[tuple[str, ...]] | list[float] | None = None
     source: str | None = None
-    lines: list | None = None
+    lines: list[int] | None = None
 
     def __post_init__(self):
         for name in ("pairs", "labels", "lines"):
@@ -35,10 +38,10 @@ class TextData:
             if column is not None and len(column) != len(self.texts):
                 raise DataError(f"{self.name}: {len(self.texts)} texts but {len(column)} {name}; expected as many")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.texts)
 
-    def select(self, indices):
+    def select(self, indices: ArrayLike) -> "TextData":
         """The rows with these 0-based indices (or this boolean mask), in this order, as new TextData."""
         indices = np.asarray(indices)
         indices = np.flatnonzero(indices) if indices.dtype == bool else indices.astype(np.int64)
@@ -49,19 +52,19 @@ class TextData:
         return TextData(pick(self.texts), pick(self.pairs), pick(self.labels), self.source, pick(self.lines))
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.source or "the data"
 
-    def where(self, index):
-        """Where row `index` stands, for messages: 'dev.tsv, line 7', or 'row 6' (from 0) of data from memory."""
+    def where(self, index: int) -> str:
+        """Where row `index` comes from, for messages: 'dev.tsv, line 7', or 'row 6' (from 0) of data from memory."""
         return f"row {index}" if self.lines is None else f"{self.name}, line {self.lines[index]}"
 
 
-def parse_label(value, label_type="class", separator="|"):
+def parse_label(value: Any, label_type: str = "class", separator: str = "|") -> str | tuple[str, ...] | float:
     """A cell of a label column as str, tuple of str, or float; white space around a name is dropped.
 
     Raises:
-      ValueError: what was found and expected; the caller adds the place.
+      ValueError: what was found and expected; the caller adds file and line.
     """
     if label_type == "regression":
         try:
@@ -91,11 +94,18 @@ def parse_label(value, label_type="class", separator="|"):
 
 
 def as_text_data(
-    texts, labels=None, pairs=None, *, text_column="text", label_column="label", pair_column=None, label_type="class"
-):
-    """TextData from lists, tuples, NumPy arrays, pandas Series, a DataFrame, or TextData (given back as it is).
+    texts: Any,
+    labels: Iterable | None = None,
+    pairs: Iterable[str] | None = None,
+    *,
+    text_column: str = "text",
+    label_column: str | None = "label",
+    pair_column: str | None = None,
+    label_type: str = "class",
+) -> TextData:
+    """TextData from lists, tuples, NumPy arrays, pandas Series, a DataFrame, or TextData (returned as it is).
 
-    Of a DataFrame the named columns are taken; its labels are left out if it has no column `label_column`.
+    Of a DataFrame the named columns are used; without a column `label_column` the result has no labels.
 
     Example:
       as_text_data(["잔액 알려 줘", "불 꺼 줘"], ["balance", "light_off"])
@@ -107,7 +117,7 @@ def as_text_data(
     check_label_type(label_type)
     if isinstance(texts, TextData):
         if labels is not None or pairs is not None:
-            raise DataError("texts is TextData, which holds its labels and pairs; expected labels=None and pairs=None")
+            raise DataError("texts is TextData, which has labels and pairs; expected labels=None and pairs=None")
         return texts
     if hasattr(texts, "columns"):
         if labels is not None or pairs is not None:
@@ -131,12 +141,12 @@ def as_text_data(
     return TextData(texts, pairs, labels)
 
 
-def check_label_type(label_type):
+def check_label_type(label_type: str) -> None:
     if label_type not in LABEL_TYPES:
         raise ValueError(f"label_type={label_type!r}; expected one of {', '.join(LABEL_TYPES)}")
 
 
-def check_trainable(train):
+def check_trainable(train: TextData) -> None:
     """Raises DataError unless `train` has labels, two rows or more, and two different labels or more."""
     if train.labels is None:
         raise DataError(f"{train.name}: read without labels; training needs them: {_LABELS_HINT}")
@@ -149,7 +159,7 @@ def check_trainable(train):
         )
 
 
-def label_names(train):
+def label_names(train: TextData) -> list[str]:
     """Names of the classes of the training data, sorted (by value if all are whole numbers); [] for regression.
 
     Raises:
@@ -160,7 +170,7 @@ def label_names(train):
     return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
 
-def check_labels(data, names):
+def check_labels(data: TextData, names: Sequence[str]) -> None:
     """Raises DataError if `data` is unlabelled or has a label that is not in `names` (those of the training data)."""
     if data.labels is None:
         raise DataError(f"{data.name}: read without labels; evaluation needs them: {_LABELS_HINT}")
@@ -178,7 +188,7 @@ def check_labels(data, names):
     )
 
 
-def label_array(data, names=()):
+def label_array(data: TextData, names: Sequence[str] = ()) -> np.ndarray:
     """Labels as numbers: classes int32 [N], multi-label float32 [N, names] of 0 and 1, regression float32 [N].
 
     Raises:
@@ -220,17 +230,18 @@ def _strings(column, what):
     return [str(value) for value in values]
 
 
-def json_object(line, place):
-    """The dict that a line of JSON holds; `place` names it in errors."""
+def json_object(line: str, where: str) -> dict[str, Any]:
+    """The dict in a line of JSON; errors begin with `where`."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f'{place}: not JSON ({error}); expected an object, such as {{"text": ...}}') from None
+        raise DataError(f'{where}: not JSON ({error}); expected an object, such as {{"text": ...}}') from None
     if not isinstance(row, dict):
-        raise DataError(f'{place}: found {shorten(row)}, expected an object, such as {{"text": ...}}')
+        raise DataError(f'{where}: found {shorten(row)}, expected an object, such as {{"text": ...}}')
     return row
 
 
-def shorten(value, width=60):
+def shorten(value: Any, width: int = 60) -> str:
+    """repr(value), of at most `width` characters."""
     text = repr(value)
     return text if len(text) <= width else text[: width - 3] + "..."

@@ -2,13 +2,14 @@
 
 import glob
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tfkor.data.text_data import DataError
 from tfkor.files import new_file
 
-STYLES = {  # our names -> those in the files where they differ
+STYLES = {  # tfkor's names -> the names in the files, where they differ
     "bert": {"input_word_ids": "input_ids"},
     "model_garden": {"segment_ids": "input_type_ids"},  # --use_v2_feature_names
 }
@@ -23,13 +24,15 @@ FEATURES = (
 )
 
 
-def read_tfrecords(paths, batch_size, drop_last=False):
+def read_tfrecords(
+    paths: str | os.PathLike | Sequence[str | os.PathLike], batch_size: int, drop_last: bool = False
+) -> Iterator[dict[str, np.ndarray]]:
     """Yields batches of the examples in TFRecord files, in their order.
 
     Args:
       paths: a path, a glob pattern, or a list of them; gzipped or not.
       batch_size: int B.
-      drop_last: whether to leave out a last batch that is smaller.
+      drop_last: whether to leave out the last batch if it is smaller.
 
     Yields:
       dict of int32 [B, S] input_word_ids, input_mask, segment_ids; int32 [B, P] masked_lm_positions, masked_lm_ids;
@@ -59,20 +62,22 @@ def read_tfrecords(paths, batch_size, drop_last=False):
             return
         except tf.errors.OpError as error:
             raise DataError(
-                f"{', '.join(files[:3])}{' ...' if len(files) > 3 else ''}: damaged ({error.message}); expected whole "
-                "TFRecords of one length: make or copy them again"
+                f"{', '.join(files[:3])}{' ...' if len(files) > 3 else ''}: damaged ({error.message}); expected "
+                "complete TFRecords of one length: make or copy them again"
             ) from None
         ours = {name: batch[names[name]] for name in FEATURES}
         ours["next_sentence_labels"] = ours["next_sentence_labels"][:, 0]
         yield {name: array.astype(_type(name)) for name, array in ours.items()}
 
 
-def write_tfrecords(path, batches, style="bert", gzip=False):
-    """Writes examples as TFRecords, whole or not at all; returns their number.
+def write_tfrecords(
+    path: str | os.PathLike, batches: Iterable[Mapping[str, np.ndarray]], style: str = "bert", gzip: bool = False
+) -> int:
+    """Writes examples as TFRecords; the file appears only when it is complete. Returns the number of examples.
 
     Args:
       path: the file.
-      batches: iterable of dicts of arrays, as `read_tfrecords` yields them; other keys are left out.
+      batches: dicts of arrays, as `read_tfrecords` yields them; other keys are ignored.
       style: "bert", the names of google-research/bert (input_ids, segment_ids), or "model_garden", those of TF Model
         Garden's --use_v2_feature_names (input_word_ids, input_type_ids).
       gzip: whether to gzip the file, as Model Garden's --gzip_compress.
@@ -98,11 +103,11 @@ def write_tfrecords(path, batches, style="bert", gzip=False):
     return count
 
 
-def tfrecord_files(paths):
-    """The files that paths and glob patterns name, list of str.
+def tfrecord_files(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
+    """The files that paths and glob patterns name.
 
     Raises:
-      DataError: there is none, or it is empty.
+      DataError: there is none, or one is empty.
     """
     found = []
     for path in map(os.fspath, [paths] if isinstance(paths, (str, os.PathLike)) else paths):
@@ -130,7 +135,7 @@ def _is_gzip(path):
 
 
 def _features(path):
-    """Our names -> the file's, and our names -> (shape, type), as the first record has them."""
+    """{tfkor's name: the file's} and {tfkor's name: (shape, type)}, as in the first record."""
     import tensorflow as tf
 
     try:

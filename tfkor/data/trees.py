@@ -1,6 +1,8 @@
 """Dependency trees: KLUE-DP and the CoNLL-U files of Universal Dependencies."""
 
+import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,27 +25,27 @@ KLUE_DP_RELATIONS, KLUE_DP_TAGS = tuple(KLUE_DP_RELATIONS.split()), tuple(KLUE_D
 
 @dataclass
 class TreeData:
-    """Sentences with a dependency tree each; all lists have one length.
+    """Sentences with their dependency trees; all lists have one length.
 
     words: for each sentence a list of str. tags: the part of speech of each word. heads: the number of each word's
     head, counted from 1, 0 for the root. relations: the relation to it. `source` and `lines` as in TextData.
     """
 
-    words: list
-    tags: list
-    heads: list
-    relations: list
+    words: list[list[str]]
+    tags: list[list[str]]
+    heads: list[list[int]]
+    relations: list[list[str]]
     source: str | None = None
-    lines: list | None = None
+    lines: list[int] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.words)
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.source or "the data"
 
-    def select(self, rows):
+    def select(self, rows: Sequence[int]) -> "TreeData":
         """The sentences with these indices, in this order."""
         rows = np.asarray(rows, np.int64)
         columns = (self.words, self.tags, self.heads, self.relations)
@@ -51,30 +53,38 @@ class TreeData:
         return TreeData(*([column[i] for i in rows] for column in columns), self.source, lines)
 
 
-def read_klue_dp(path):
+def read_klue_dp(path: str | os.PathLike) -> TreeData:
     """KLUE-DP's klue-dp-v1.1_*.tsv, also gzipped: TreeData; the tag of a word is the last of its morphemes' tags.
 
-    Format: INDEX WORD_FORM LEMMA POS HEAD DEPREL between tabs, lines that begin with # are comments.
+    Format: INDEX WORD_FORM LEMMA POS HEAD DEPREL, separated by tabs; lines that begin with # are comments.
 
     Raises:
-      DataError: a line with other columns, a head that is no word of the sentence, an unknown relation or tag.
+      DataError: a line with other columns, a head that is not a word of the sentence, an unknown relation or tag.
     """
     known = {"relation": KLUE_DP_RELATIONS, "tag": KLUE_DP_TAGS}
     return read_columns(path, 6, tag=lambda row: row[3].split("+")[-1], head=4, relation=5, known=known)
 
 
-def read_conllu(path):
+def read_conllu(path: str | os.PathLike) -> TreeData:
     """A .conllu file of Universal Dependencies, also gzipped: TreeData with the universal tags (UPOS).
 
     Ranges of multiword tokens and empty nodes are left out.
 
     Raises:
-      DataError: a line without ten columns, or a head that is no word of the sentence.
+      DataError: a line without ten columns, or a head that is not a word of the sentence.
     """
     return read_columns(path, 10, tag=lambda row: row[3], head=6, relation=7, known={})
 
 
-def read_columns(path, count, tag, head, relation, known):
+def read_columns(
+    path: str | os.PathLike,
+    count: int,
+    tag: Callable[[list[str]], str],
+    head: int,
+    relation: int,
+    known: Mapping[str, Sequence[str]],
+) -> TreeData:
+    """Reads `count` columns; `head` and `relation` are indices of columns, `known` the values that are allowed."""
     data = TreeData([], [], [], [], str(path), [])
     sentence, start = [], 1
     for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
@@ -88,7 +98,7 @@ def read_columns(path, count, tag, head, relation, known):
             continue
         row = line.split("\t")
         if len(row) != count:
-            raise DataError(f"{path}, line {number}: {len(row)} columns; expected {count}, between tabs")
+            raise DataError(f"{path}, line {number}: {len(row)} columns; expected {count}, separated by tabs")
         if re.fullmatch(r"\d+[-.]\d+", row[0]):
             continue
         start = start if sentence else number
@@ -102,7 +112,7 @@ def read_columns(path, count, tag, head, relation, known):
     return data
 
 
-def add_sentence(data, sentence, start):
+def add_sentence(data: TreeData, sentence: list[dict], start: int) -> None:
     for word in sentence:
         if int(word["head"]) > len(sentence):
             raise DataError(

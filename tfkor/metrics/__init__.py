@@ -1,4 +1,4 @@
-"""Figures of merit, equal to those of the official scripts for the same predictions, as shares of 1."""
+"""Metrics, equal to those of the official scripts for the same predictions, from 0 to 1 (not percent)."""
 
 from tfkor.metrics.answers import klue_mrc_report, korquad_report
 from tfkor.metrics.classification import class_report, multi_label_report, regression_report

@@ -1,19 +1,26 @@
-"""Dependency parsing: the figures of KLUE-DP, and attachment scores."""
+"""Dependency parsing: the metrics of KLUE-DP, and attachment scores."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MERGED = 15  # relations from this id on count as one
 OTHER, WRONG_HEAD = -3, -2  # the ids that the official script gives
 
 
-def dependency_report(heads, relations, predicted_heads, predicted_relations, merged=MERGED):
-    """Flat int lists of all words, where a true head of -1 is left out -> figures.
+def dependency_report(
+    heads: ArrayLike,
+    relations: ArrayLike,
+    predicted_heads: ArrayLike,
+    predicted_relations: ArrayLike,
+    merged: int | None = MERGED,
+) -> dict[str, float]:
+    """Flat int lists of all words, where words with a true head of -1 are left out -> metrics.
 
-    `uas` and `las` are attachment scores: the share of words with the right head, and with the right relation too.
-    Relations from `merged` on are one, as in KLUE; with None each is by itself. `uas_macro_f1` is a macro F1 whose
-    classes are the positions of heads, and `las_macro_f1` one over relations, in which a word with a wrong head is of a
-    class of its own: what KLUE reports (KLUE-baseline, klue_dp_uas_macro_f1 and klue_dp_las_macro_f1, whose micro F1
-    are the attachment scores).
+    `uas` and `las` are attachment scores: the fraction of words with the right head, and with the right relation too.
+    Relations with ids from `merged` on count as one, as in KLUE; with None each counts by itself. `uas_macro_f1`
+    is a macro F1 whose classes are the positions of heads, and `las_macro_f1` one over relations, in which words with a
+    wrong head are a class of their own: what KLUE reports (KLUE-baseline, klue_dp_uas_macro_f1 and
+    klue_dp_las_macro_f1, whose micro F1 are the attachment scores).
     """
     heads, relations, predicted_heads, predicted = (
         np.asarray(values, np.int64) for values in (heads, relations, predicted_heads, predicted_relations)
@@ -35,8 +42,8 @@ def dependency_report(heads, relations, predicted_heads, predicted_relations, me
     }
 
 
-def macro_f1(truth, predicted):
-    """The mean F1 over the classes that occur in either."""
+def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Two int arrays [N] -> the mean F1 over the classes that occur in either."""
     classes, hits = np.union1d(truth, predicted), truth[truth == predicted]
     total = np.append(truth, predicted)
     return float(np.mean([2 * np.sum(hits == c) / np.sum(total == c) for c in classes]))

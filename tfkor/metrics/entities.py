@@ -1,17 +1,19 @@
-"""Named entities: seqeval's two ways to read tags, and the figures of KLUE-NER."""
+"""Named-entity recognition: seqeval's two ways to read tags, and the metrics of KLUE-NER."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfkor.metrics.classification import confusion_matrix
 
 
-def entities_of(tags, strict=False, suffix=False):
-    """The entities of one sentence, a list of (type, first tag, last tag).
+def entities_of(tags: Sequence[str], strict: bool = False, suffix: bool = False) -> list[tuple[str, int, int]]:
+    """The entities of one sentence, a list of (type, index of its first tag, index of its last tag).
 
     Args:
       tags: list of str, B-PS I-PS O; with `suffix`, PS-B PS-I O.
-      strict: an entity begins at a B alone, seqeval's mode="strict", scheme=IOB2; otherwise also at an I that does not
-        go on an entity of its type, seqeval's default.
+      strict: an entity begins at a B only, seqeval's mode="strict", scheme=IOB2; otherwise also at an I that does not
+        continue an entity of its type, seqeval's default.
 
     Raises:
       ValueError: a tag that is neither O nor one of B and I.
@@ -27,7 +29,7 @@ def entities_of(tags, strict=False, suffix=False):
     return found
 
 
-def split_tag(tag, suffix):
+def split_tag(tag: str, suffix: bool) -> tuple[str, str | None]:
     """ "B-PS" -> ("B", "PS")"""
     if tag == "O":
         return "O", None
@@ -37,9 +39,11 @@ def split_tag(tag, suffix):
     return mark, name
 
 
-def entity_report(truth, predicted, strict=False, suffix=False):
-    """Lists of tags, one list a sentence -> precision, recall and F1 over all entities (micro), and the mean of the
-    types' F1 (macro), as seqeval gives them; 0 where there is nothing to divide by, macro nan without any entity.
+def entity_report(
+    truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], strict: bool = False, suffix: bool = False
+) -> dict[str, float]:
+    """Lists of tags, one for each sentence -> precision, recall and F1 over all entities (micro), and the mean of the
+    types' F1 (macro), as seqeval computes them; 0 instead of a division by 0, and macro F1 nan without any entity.
 
     Raises:
       ValueError: lists of different lengths.
@@ -51,10 +55,10 @@ def entity_report(truth, predicted, strict=False, suffix=False):
         if len(wanted) != len(found):
             raise ValueError(f"sentence {number}: {len(wanted)} tags, but {len(found)} are predicted; expected as many")
         wanted, found = (set(entities_of(tags, strict, suffix)) for tags in (wanted, found))
-        for place, group in enumerate((wanted & found, found, wanted)):
+        for column, group in enumerate((wanted & found, found, wanted)):
             for kind, _, _ in group:
-                counts.setdefault(kind, [0, 0, 0])[place] += 1
-    hits, found, wanted = (sum(count[place] for count in counts.values()) for place in range(3))
+                counts.setdefault(kind, [0, 0, 0])[column] += 1
+    hits, found, wanted = (sum(count[column] for count in counts.values()) for column in range(3))
     kinds = [2 * h / (f + w) for h, f, w in counts.values()]
     return {
         "precision": hits / max(found, 1),
@@ -65,12 +69,12 @@ def entity_report(truth, predicted, strict=False, suffix=False):
     }
 
 
-def klue_ner_report(truth, predicted, labels):
-    """The figures of KLUE-NER for flat lists of label ids of all sentences' characters.
+def klue_ner_report(truth: Sequence[int], predicted: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
+    """The metrics of KLUE-NER for flat lists of the label ids of all sentences' characters.
 
-    `entity_f1` is the macro F1 over types of strictly read entities, and `character_f1` that over all labels, O among
-    them in spite of its official description, where a label that occurs nowhere counts as 1
-    (KLUE-baseline, klue_ner_entity_macro_f1 and klue_ner_char_macro_f1).
+    `entity_f1` is the macro F1 over the types of strictly read entities. `character_f1` is the macro F1 over all
+    labels, O included in spite of its official description; a label that occurs nowhere counts as 1 (KLUE-baseline,
+    klue_ner_entity_macro_f1 and klue_ner_char_macro_f1).
     """
     tags = [[labels[i] for i in ids] for ids in (truth, predicted)]
     matrix = confusion_matrix(truth, predicted, len(labels))

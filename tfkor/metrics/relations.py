@@ -1,16 +1,17 @@
-"""Relation extraction: the figures of KLUE-RE."""
+"""Relation extraction: the metrics of KLUE-RE."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfkor.metrics.classification import confusion_matrix
 
 
-def relation_report(truth, probabilities, no_relation=0):
+def relation_report(truth: ArrayLike, probabilities: ArrayLike, no_relation: int = 0) -> dict[str, float]:
     """int [N], float [N, C] -> micro F1 without `no_relation`, and the area under the precision-recall curve.
 
-    The area is the mean of all classes, `no_relation` among them, each against the rest, by trapezoids. It is nan where
-    a class has no row, as in the official script with the scikit-learn of its time; `present_auprc` is then the mean of
-    those that have one (KLUE-baseline, klue_re_micro_f1 and klue_re_auprc).
+    The area, by the trapezoidal rule, is the mean over all classes, `no_relation` included, each against the rest. It
+    is nan if a class has no row, as in the official script with the scikit-learn of its time; `present_auprc` is the
+    mean over the classes that have one (KLUE-baseline, klue_re_micro_f1 and klue_re_auprc).
     """
     truth, probabilities = np.asarray(truth), np.asarray(probabilities)
     classes = probabilities.shape[1]
@@ -25,7 +26,7 @@ def relation_report(truth, probabilities, no_relation=0):
     }
 
 
-def precision_recall_area(truth, scores):
+def precision_recall_area(truth: ArrayLike, scores: np.ndarray) -> float:
     """bool [N], float [N] -> the area under scikit-learn's precision_recall_curve; nan if nothing is true."""
     order = np.argsort(-scores, kind="stable")
     truth, scores = np.asarray(truth)[order], np.asarray(scores)[order]
