@@ -74,9 +74,11 @@ class Worker:
 
 
 def checkout(commit, folder):
-    """The folder that holds `tfkor` as of a commit; "." is the working tree."""
+    """The folder that holds `tfkor` as of a commit; "." is the working tree, another path that folder itself."""
     if commit == ".":
         return REPOSITORY
+    if (Path(commit) / "tfkor").is_dir():
+        return Path(commit).resolve()
     folder.mkdir(parents=True)
     archive = subprocess.run(["git", "archive", commit, "tfkor"], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
@@ -127,7 +129,7 @@ def compare_speed(workers, turns, folder, only, say):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--old", required=True, help="the commit to compare with; it writes the folders")
-    parser.add_argument("--new", default=".", help="a commit, or . for the working tree")
+    parser.add_argument("--new", default=".", help="a commit, . for the working tree, or a folder that holds tfkor")
     parser.add_argument("--only", default="", help=f"some of {', '.join([*GROUPS, 'speed', *TURNS])}; default: all")
     parser.add_argument("--turns", type=int, default=9, help="of each commit, for the speed")
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow's operations; 0: as many as it takes")

@@ -254,7 +254,9 @@ def predictions(name, task, value):
     if name == "TextClassifier":
         texts, _, *pairs = value
         pairs = pairs[0] if pairs else None
-        return {"probabilities": task.predict_proba(texts, pairs), "labels": task.predict(texts, pairs)}
+        labels = task.predict(texts, pairs)
+        labels = np.array(labels) if isinstance(labels[0], float) else plain(labels)
+        return {"probabilities": task.predict_proba(texts, pairs), "labels": labels}
     if name == "TokenTagger":
         return {"tags": task.predict(value[0]), "entities": plain(task.entities(value[0]))}
     if name == "QuestionAnswerer":

@@ -164,8 +164,9 @@ def show(findings, speed, allowed_ratio):
     """Prints the table; returns the names of what is over."""
     over = [f"{each.group}/{each.item}" for each in findings if each.over]
     print(f"{'what':<58} {'items':>5} {'difference':>11} {'allowed':>8}  verdict")
-    for (name, allowed), items in rows_of(findings).items():
-        worst = max(items, key=lambda each: np.inf if np.isnan(each.difference) else each.difference)
+    for name, items in rows_of(findings).items():
+        worst = max(items, key=lambda each: (each.over, np.nan_to_num(each.difference, nan=np.inf)))
+        allowed = worst.allowed if worst.over else max(each.allowed for each in items)
         verdict = "OVER" if any(each.over for each in items) else "same"
         print(f"{name:<58} {len(items):>5} {worst.difference:>11.2e} {allowed:>8.0e}  {verdict}")
     for each in [each for each in findings if each.over or (each.note and each.group != "dropout")][:40]:
@@ -180,11 +181,11 @@ def show(findings, speed, allowed_ratio):
 
 
 def rows_of(findings):
-    """{(group/subject, allowed): Findings} of the table."""
+    """{group/subject: Findings} of the table."""
     rows = defaultdict(list)
     for each in findings:
         subject = each.item if each.group == "dropout" else each.item.split("/")[0]
-        rows[f"{each.group}/{subject}", each.allowed].append(each)
+        rows[f"{each.group}/{subject}"].append(each)
     return rows
 
 

@@ -149,14 +149,16 @@ def predictions(folder, out):
     values = {}
     for name, (kind, _, _, data) in stored.tasks().items():
         task = adapter.load_task(kind, folder / "tasks" / name)
-        values |= {f"{name}/{what}": found for what, found in adapter.predictions(kind, task, data).items()}
+        found = adapter.predictions(kind, task, data)
+        values |= {f"{name}/{what}": each for what, each in found.items()}
         rows = adapter.task_data(kind, data)
         values[f"{name}/metrics"] = adapter.evaluation(task, rows)
         if kind not in ("TextClassifier", "RelationExtractor"):  # whose scores are above
             for i, array in enumerate(adapter.task_outputs(task, adapter.task_batch(task, rows))):
                 values[f"{name}/output {i} of the model"] = array
-        again = adapter.predictions(kind, adapter.front_door(folder / "tasks" / name) or task, data)
-        values |= {f"{name}/{what} by tfkor.load": found for what, found in again.items()}
+        again = adapter.front_door(folder / "tasks" / name)
+        found = found if again is None else adapter.predictions(kind, again, data)
+        values |= {f"{name}/{what} by tfkor.load": each for what, each in found.items()}
     return values
 
 
