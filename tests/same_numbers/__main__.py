@@ -85,6 +85,15 @@ def checkout(commit, folder):
     return folder
 
 
+def described(commit):
+    """The name of a commit for the record; of the working tree its last commit, with "+" if something is changed."""
+    if commit != ".":
+        return commit
+    command = ["git", "describe", "--always", "--dirty=+"]
+    last = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    return last.stdout.strip() or commit
+
+
 def compare_numbers(workers, groups, folder, say):
     """A list of compare.Finding: both workers compute each group, at the same time."""
     findings = []
@@ -162,7 +171,8 @@ def main():
     if options.report:
         Path(options.report).write_text(json.dumps([each._asdict() for each in findings], indent=1), encoding="utf-8")
     summary = compare.summary(findings, speed)
-    print(json.dumps({"old": options.old, "new": options.new, "threads": options.threads, **summary, "over": over}))
+    commits = {name: described(commit) for name, commit in commits.items()}
+    print(json.dumps({**commits, "threads": options.threads, **summary, "over": len(over), "first_over": over[:10]}))
     return int(bool(over))
 
 

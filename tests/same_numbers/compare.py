@@ -11,6 +11,7 @@ import numpy as np
 SHARE = 0.005  # by which the share of zeros that a dropout leaves may differ
 DEVIATIONS = 6.0  # standard errors by which a mean over draws may differ
 SPREAD = 0.03  # relative difference of the spread of outputs under dropout
+DETAILS = 40  # lines about single items below the table
 
 
 class Finding(NamedTuple):
@@ -169,7 +170,7 @@ def show(findings, speed, allowed_ratio):
         allowed = worst.allowed if worst.over else max(each.allowed for each in items)
         verdict = "OVER" if any(each.over for each in items) else "same"
         print(f"{name:<58} {len(items):>5} {worst.difference:>11.2e} {allowed:>8.0e}  {verdict}")
-    for each in [each for each in findings if each.over or (each.note and each.group != "dropout")][:40]:
+    for each in [each for each in findings if each.over or (each.note and each.group != "dropout")][:DETAILS]:
         print(f"  {each.group}/{each.item}: {each.difference:.3g}, allowed {each.allowed:g}. {each.note}")
     for what, found in speed.items():
         if not found["ratio"] <= allowed_ratio:
@@ -191,11 +192,13 @@ def rows_of(findings):
 
 def summary(findings, speed):
     """The figures of the JSON object."""
-    groups = defaultdict(lambda: {"items": 0, "largest_difference": 0.0, "allowed": 0.0})
+    groups = defaultdict(lambda: {"items": 0, "over": 0, "largest_difference": 0.0, "allowed": 0.0})
     for each in findings:
         group = groups[each.group]
         group["items"] += 1
-        if each.group == "dropout":
+        group["over"] += each.over
+        if each.group == "dropout":  # of several units
+            group["allowed"] = group["largest_difference"] = None
             continue
         group["allowed"] = max(group["allowed"], each.allowed)
         if not np.isfinite(each.difference):

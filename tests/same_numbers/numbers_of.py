@@ -114,7 +114,7 @@ def objectives(folder, out):
             if (family, kind) in (("Bert", "mlm"), ("Electra", "rtd")):
                 for encoder in model.encoders.values():
                     adapter.set_checkpointing(encoder)
-                values |= first_step(f"{family}/{kind} with gradient checkpointing", model, batch)
+                values |= first_step(f"{family}/{kind} packed, gradient checkpointing", model, batch)
     return values
 
 
