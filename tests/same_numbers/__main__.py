@@ -54,18 +54,18 @@ class Worker:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=root, env=environment,
             )  # fmt: skip
 
-    def do(self, what, **arguments):
+    def do(self, request, **arguments):
         """Returns what the worker answers.
 
         Raises:
           RuntimeError: it failed there, or has ended.
         """
-        self.process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+        self.process.stdin.write(json.dumps({"do": request, **arguments}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         answer = json.loads(line) if line else {"error": Path(self.log).read_text(errors="replace")[-3000:]}
         if "error" in answer:
-            raise RuntimeError(f"{self.name} commit, {what} {arguments}:\n{answer['error']}")
+            raise RuntimeError(f"{self.name} commit, {request} {arguments}:\n{answer['error']}")
         return answer
 
     def close(self):
@@ -116,7 +116,8 @@ def compare_numbers(workers, groups, folder, say):
                 continue
             old, new = (result for result, _ in results)
             findings += compare.compared(group, old, new, GROUPS[group])
-            say(f"{group}: {len(old)} items, {results[0][1]:.0f} and {results[1][1]:.0f} s")
+            worst = max((each.difference for each in findings if each.group == group), default=0.0)
+            say(f"{group}: {len(old)} items, at most {worst:.3g}, {results[0][1]:.0f} and {results[1][1]:.0f} s")
     return findings
 
 
@@ -125,12 +126,15 @@ def compare_speed(workers, turns, folder, only, say):
     found = {}
     for what in only:
         seconds = {worker.name: [] for worker in workers}
-        for turn in range(-1, turns):  # the first one warms up
-            for worker in workers if turn % 2 else workers[::-1]:
-                answer = worker.do("turn", what=what, folder=str(folder / "stored"))
-                if turn >= 0:
-                    seconds[worker.name].append(answer["cpu_seconds"])
-        found[what] = compare.speed_of(seconds["old"], seconds["new"])
+        try:
+            for turn in range(-1, turns):  # the first one warms up
+                for worker in workers if turn % 2 else workers[::-1]:
+                    answer = worker.do("turn", what=what, folder=str(folder / "stored"))
+                    if turn >= 0:
+                        seconds[worker.name].append(answer["cpu_seconds"])
+            found[what] = compare.speed_of(seconds["old"], seconds["new"])
+        except RuntimeError as error:
+            found[what] = {"old": 0.0, "new": 0.0, "ratio": float("inf"), "turns": 0, "failed": str(error)}
         say(f"{what}: {found[what]}")
     return found
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from pathlib import Path
 
 import adapter
@@ -212,7 +213,7 @@ def numbers_or_strings(tensor):
 
 
 def steps_float32(folder, out):
-    return steps(folder, out, "float32")
+    return steps(folder, out, "float32") | resumed_steps(folder, out / "resumed")
 
 
 def steps_bfloat16(folder, out):
@@ -226,7 +227,7 @@ def steps(folder, out, precision, count=50):
         start = dict(init_checkpoint=folder / "runs" / name, shards=folder / "shards", model_dir=out / name)
         options = dict(model=model, objectives=kinds, size="tiny", steps=count, precision=precision, warmup=0.1)
         adapter.run_pretraining(**start, **options, **stored.SMALL_RUN)
-        lines = [json.loads(line) for line in (out / name / "log.jsonl").read_text("utf-8").splitlines()]
+        lines = read_log(out / name)
         for part in ("mlm_loss", "rtd_loss", "pair_loss"):
             losses = [line[part] for line in lines if part in line]
             if losses:
@@ -243,6 +244,18 @@ def steps(folder, out, precision, count=50):
         fitting = dict(epochs=count, batch_size=len(rows), max_buckets=1, learning_rate=1e-4)
         values[f"{name}/loss"] = np.array(adapter.fit(task, rows, **fitting))
     return values
+
+
+def resumed_steps(folder, model_dir):
+    """The losses of a run that the old commit began, and that goes on from its checkpoint after step 10."""
+    shutil.copytree(folder / "killed", model_dir)
+    adapter.run_pretraining(**stored.killed_run(folder, model_dir))
+    lines = {line["step"]: line for line in read_log(model_dir) if "rtd_loss" in line}
+    return {f"resumed/{part}": np.array([lines[i][part] for i in range(11, 21)]) for part in ("mlm_loss", "rtd_loss")}
+
+
+def read_log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
 
 
 # === Dropout ===

@@ -110,6 +110,7 @@ def write(folder, speed):
     for name, model, objectives in (("mlm", "bert", "mlm,nsp"), ("rtd", "electra", "rtd")):
         options = dict(model=model, objectives=objectives, size="tiny", steps=3, **SMALL_RUN)
         adapter.run_pretraining(shards=folder / "shards", model_dir=folder / "runs" / name, **options)
+    write_killed_run(folder)
     for name, (kind, family, options, _) in tasks().items():
         encoder, _ = adapter.load_encoder(folder / "encoders" / family)
         task = adapter.task_class(kind)(encoder, tokenizer=tokenizer, **options)
@@ -117,6 +118,24 @@ def write(folder, speed):
         task.save(folder / "tasks" / name)
     if speed:
         adapter.make_shards(folder / "corpus.txt", MINI / "tokenizer", folder / "mini-shards")
+
+
+def killed_run(folder, model_dir):
+    """The flags of a run of 20 steps; `write_killed_run` leaves it as if it had been killed after step 10."""
+    options = dict(model="electra", size="tiny", steps=20, precision="float32", keep=9, **SMALL_RUN)
+    return options | dict(shards=folder / "shards", model_dir=model_dir, save_every=5)
+
+
+def write_killed_run(folder):
+    killed = folder / "killed"
+    adapter.run_pretraining(**killed_run(folder, killed))
+    checkpoints = {int(path.name.split("-")[1]): path for path in (killed / "checkpoints").glob("step-*")}
+    assert 10 in checkpoints, sorted(checkpoints)
+    for step, path in checkpoints.items():
+        if step > 10:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("encoder", "generator"):
+        shutil.rmtree(killed / name)
 
 
 def write_tokenizers(folder, texts):
