@@ -91,33 +91,42 @@ def tasks():
     }  # fmt: skip
 
 
-def write(folder, speed):
-    """Writes all of it into `folder`; `speed`: and what is needed to measure the speed."""
-    folder = Path(folder)
-    texts = utterances()
+def write(folder, groups):
+    """Writes into `folder` what the groups of numbers, "speed" among them, need."""
+    folder, texts = Path(folder), utterances()
+    folder.mkdir(parents=True)
     documents = ("\n".join(texts[i : i + 8]) for i in range(0, 4000, 8))
-    (folder / "corpus.txt").parent.mkdir(parents=True)
     (folder / "corpus.txt").write_text("\n\n".join(documents), encoding="utf-8")
     write_tokenizers(folder / "tokenizers", texts)
     tokenizer = adapter.load_tokenizer(folder / "tokenizers/wordpiece")
     adapter.make_shards(folder / "corpus.txt", folder / "tokenizers/wordpiece", folder / "shards")
-    for family in FAMILIES:
-        encoder = shaken(new_encoder(family, tokenizer.vocab_size))
-        adapter.save_encoder(folder / "encoders" / family, encoder, tokenizer)
-        adapter.save_encoder(folder / "encoders" / f"{family}-half", encoder, tokenizer, half=True)
-        for kind in OBJECTIVES[family]:
-            write_objective(folder / "objectives" / f"{family}-{kind}", encoder, kind)
-    for name, model, objectives in (("mlm", "bert", "mlm,nsp"), ("rtd", "electra", "rtd")):
-        options = dict(model=model, objectives=objectives, size="tiny", steps=3, **SMALL_RUN)
-        adapter.run_pretraining(shards=folder / "shards", model_dir=folder / "runs" / name, **options)
-    write_killed_run(folder)
-    for name, (kind, family, options, _) in tasks().items():
-        encoder, _ = adapter.load_encoder(folder / "encoders" / family)
-        task = adapter.task_class(kind)(encoder, tokenizer=tokenizer, **options)
-        shaken(task.model, seed=5)
-        task.save(folder / "tasks" / name)
-    if speed:
+    if "speed" in groups:
         adapter.make_shards(folder / "corpus.txt", MINI / "tokenizer", folder / "mini-shards")
+    if set(groups) <= {"tokenizers", "batches", "speed"}:
+        return
+    for family in FAMILIES:
+        write_encoders(folder, family, tokenizer, "objectives" in groups)
+    if {"encoders", "steps_float32", "steps_bfloat16"} & set(groups):
+        for name, model, objectives in (("mlm", "bert", "mlm,nsp"), ("rtd", "electra", "rtd")):
+            options = dict(model=model, objectives=objectives, size="tiny", steps=3, **SMALL_RUN)
+            adapter.run_pretraining(shards=folder / "shards", model_dir=folder / "runs" / name, **options)
+    if "steps_float32" in groups:
+        write_killed_run(folder)
+    if {"tasks", "predictions", "exports"} & set(groups):
+        for name, (kind, family, options, _) in tasks().items():
+            encoder, _ = adapter.load_encoder(folder / "encoders" / family)
+            task = adapter.task_class(kind)(encoder, tokenizer=tokenizer, **options)
+            shaken(task.model, seed=5)
+            task.save(folder / "tasks" / name)
+
+
+def write_encoders(folder, family, tokenizer, with_objectives):
+    """The encoder of a family in both formats, and the objectives that it is trained with."""
+    encoder = shaken(new_encoder(family, tokenizer.vocab_size))
+    adapter.save_encoder(folder / "encoders" / family, encoder, tokenizer)
+    adapter.save_encoder(folder / "encoders" / f"{family}-half", encoder, tokenizer, half=True)
+    for kind in OBJECTIVES[family] if with_objectives else ():
+        write_objective(folder / "objectives" / f"{family}-{kind}", encoder, kind)
 
 
 def killed_run(folder, model_dir):
