@@ -164,7 +164,8 @@ def main():
         workers = [Worker(name, root, folder / f"{name}.log", options.threads) for name, root in roots.items()]
         try:
             say("the old commit writes the folders ...")
-            answer = workers[0].do("write", folder=str(folder / "stored"), groups=[*groups, "speed"] if turns else groups)
+            needed = [*groups, "speed"] if turns else groups
+            answer = workers[0].do("write", folder=str(folder / "stored"), groups=needed)
             say(f"written in {answer['seconds']:.0f} s")
             findings = compare_numbers(workers, groups, folder, say)
             speed = compare_speed(workers, options.turns, folder, turns, say)
