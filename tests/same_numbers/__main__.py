@@ -10,6 +10,7 @@ JSON object, and exits with 1 where something differs by more than is allowed. p
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -60,8 +61,9 @@ class Worker:
         Raises:
           RuntimeError: it failed there, or has ended.
         """
-        self.process.stdin.write(json.dumps({"do": request, **arguments}) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # the worker has ended; its log says why
+            self.process.stdin.write(json.dumps({"do": request, **arguments}) + "\n")
+            self.process.stdin.flush()
         line = self.process.stdout.readline()
         answer = json.loads(line) if line else {"error": Path(self.log).read_text(errors="replace")[-3000:]}
         if "error" in answer:
@@ -69,7 +71,8 @@ class Worker:
         return answer
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
