@@ -3,6 +3,7 @@
 VENV ?= .venv
 EXTRAS ?= test
 PYTEST_ARGS ?=
+MARKS ?= not slow
 
 PY := $(VENV)/bin/python
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
@@ -13,13 +14,13 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 18
-	@echo 'Variables: PYTHON=python3.12 VENV=.venv EXTRAS=test PYTEST_ARGS="-n 2"'
+	@echo 'Variables: PYTHON=python3.12 VENV=.venv EXTRAS=test MARKS="not slow" PYTEST_ARGS="-n 2"'
 
 quickstart: $(VENV)/.installed  ## train, measure, export and try a Korean intent classifier
 	$(PY) -m tfkor.scripts.quickstart
 
-test: $(VENV)/.installed-$(EXTRAS)  ## run the tests
-	$(PY) -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.installed-$(EXTRAS)  ## run the tests but the slow ones; MARKS= runs all
+	$(PY) -m pytest -m '$(MARKS)' $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-$(EXTRAS)  ## check the style
 	$(PY) -m ruff check .
