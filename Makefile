@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 EXTRAS ?= test
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 MARKS ?= not slow
 
 PY := $(VENV)/bin/python
