@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tfkor.text import SPECIAL_TOKENS, Tokenizer, tokenizer_report, train_tokenizer, train_wordpiece
-from tfkor.text.report import covered_syllables, markdown
+from tfkor.text.training.report import covered_syllables, markdown
 
 TEXTS = ["한국어를 공유합니다.", "한국어를 배웁니다!", "한국 사람입니다. ABC abc", "공유합니다 한국어"] * 5
 

@@ -55,6 +55,12 @@ def define_flags():
         "BPE, Unigram: learn from about so many, drawn evenly, to save memory.",
         lower_bound=1,
     )
+    flags.DEFINE_list(
+        "special_tokens",
+        [],
+        "Roles and tokens, which get the first ids: pad=<pad>,unk=<unk>,cls=<s>,sep=</s>,mask=<mask>. Those of BERT, "
+        "[PAD] and so on, if not given.",
+    )
     flags.DEFINE_list("user_symbols", [], "Strings that are one token wherever they stand, as <url>.")
     flags.DEFINE_integer("unused_slots", 0, "Entries [unused0], [unused1] ... for tokens of one's own.", lower_bound=0)
     # Normalisation, the same for training and for use
@@ -161,6 +167,14 @@ def check_morphemes():
         raise app.UsageError(f"--morphemes={FLAGS.morphemes}: {error}") from error
 
 
+def special_tokens():
+    """{role: token} of --special_tokens, None where there is none."""
+    pairs = [pair.partition("=") for pair in FLAGS.special_tokens]
+    if wrong := [role for role, equals, token in pairs if not equals or not token]:
+        raise app.UsageError(f"--special_tokens has {wrong[0]!r}; expected role=token, as pad=<pad>")
+    return {role: token for role, _, token in pairs} or None
+
+
 def train():
     from tfkor.files import write_json
     from tfkor.text import tokenizer_report, train_tokenizer
@@ -191,6 +205,7 @@ def train():
         texts,
         FLAGS.vocab_size,
         FLAGS.model,
+        special_tokens=special_tokens(),
         morphemes=None if FLAGS.morphemes == "none" else FLAGS.morphemes,
         required_characters="".join(
             map(chr, (*range(0x21, 0x7F), *(range(0xAC00, 0xD7A4) if FLAGS.all_syllables else ())))

@@ -6,9 +6,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfkor.text import characters, graph
+from tfkor.text import characters
+from tfkor.text.engines import PublishedSentencePiece, WordPiece
+from tfkor.text.engines.sentencepiece import MARK
+from tfkor.text.graph.engines import replace_symbols
+from tfkor.text.graph.normalization import nfc
+from tfkor.text.graph.tokenizer import GraphTokenizer
 from tfkor.text.normalization import DOTTED_I, JAMO, SYLLABLE, SYLLABLES, code_ranges, full_width_table, lower_table
-from tfkor.text.sentencepiece import MARK
+from tfkor.text.tokenizer import Tokenizer
 
 BLANK = ord(" ")
 
@@ -78,19 +83,19 @@ class GraphOffsets(tf.Module):
       ValueError: a tokenizer that TensorFlow has no operations for: it splits morphemes, or cleans as XLNet's.
     """
 
-    def __init__(self, tokenizer, name=None):
+    def __init__(self, tokenizer: Tokenizer, name: str | None = None):
         super().__init__(name=name)
         self.normalizer = tokenizer.normalizer
-        self.twin = graph.GraphTokenizer(tokenizer)
-        self.published = tokenizer.type == "published"
+        self.twin = GraphTokenizer(tokenizer)
+        self.published = isinstance(tokenizer.engine, PublishedSentencePiece)
         self.model = None
-        if tokenizer.type == "wordpiece":
+        if isinstance(tokenizer.engine, WordPiece):
             symbols = set(tokenizer.user_symbols)
             self.lengths = np.array([1 if e in symbols else length_of(e) for e in tokenizer.vocab], np.int64)
         else:
             self.model = tf_text.SentencepieceTokenizer(tokenizer.vocab_file)
 
-    def __call__(self, texts):
+    def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
         """string [B] -> ids, begin and end of their pieces, three int32 ragged [B, None]."""
         with tf.device("CPU:0"):
             texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
@@ -148,7 +153,7 @@ class GraphOffsets(tf.Module):
     def with_symbols(self, chars):
         """Characters with one in the place of each user symbol, and bool [N], which those are."""
         model = self.twin.model
-        texts = graph._replace_symbols(chars.texts(), model.symbols, model.private, split=False)
+        texts = replace_symbols(chars.texts(), model.symbols, model.private, split=False)
         codes = tf.strings.unicode_decode(texts, "UTF-8")
         first = min(map(ord, model.symbols.values()))
         sizes = {ord(char): len(symbol) for symbol, char in model.symbols.items()}
@@ -222,7 +227,7 @@ def composed(chars):
     of a kind is the same in both, and tells what a composed character is made of.
     """
     texts = chars.texts()
-    after = graph._nfc(texts, cleaned=False)
+    after = nfc(texts, cleaned=False)
 
     def matched():
         codes = tf.strings.unicode_decode(after, "UTF-8")
