@@ -138,7 +138,7 @@ def compare():
     """The reports of the tokenizers in --compare on the texts, in one table."""
     from tfkor.files import new_file, write_json
     from tfkor.text import Tokenizer, tokenizer_report
-    from tfkor.text.report import markdown
+    from tfkor.text.training.report import markdown
 
     if FLAGS.output_dir:
         raise app.UsageError("found --output_dir and --compare; expected one of them, and --report=FILE with --compare")

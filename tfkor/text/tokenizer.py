@@ -136,9 +136,11 @@ class Tokenizer:
         vocab = path.with_name(WordPiece.file_name if kind == "wordpiece" else SentencePiece.file_name)
         if not vocab.is_file():
             raise FileNotFoundError(f"{vocab}: no such file; expected a folder written by Tokenizer.save")
-        content = read_vocab(vocab) if kind == "wordpiece" else vocab.read_bytes()
         try:
-            tokenizer = (cls.from_published if kind == "published" else cls)(content, **options)
+            if kind == "published":
+                tokenizer = cls.from_published(vocab.read_bytes(), **options)
+            else:
+                tokenizer = cls(vocab, **options)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if tokenizer.type != kind:
