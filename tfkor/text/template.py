@@ -9,7 +9,7 @@ from tfkor.text.vocabulary import OF_BERT, ROLES, check_special, checked_special
 
 
 class Template:
-    """Special tokens, and their places: [CLS] A [SEP], and [CLS] A [SEP] B [SEP].
+    """Special tokens, and how they stand around texts: [CLS] A [SEP], and [CLS] A [SEP] B [SEP].
 
     Args:
       vocab: list of str; the id of an entry is its place.
