@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Fast
 from tfkor.data import load_intents176
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
 from tfkor.text import Tokenizer, train_sentencepiece, train_tokenizer
-from tfkor.text.published import PublishedTokenizer, read_pieces
+from tfkor.text.engines.sentencepiece import SentencePieceModel
 
 TEXTS = [
     "",
@@ -26,6 +26,7 @@ TEXTS = [
 ]
 DECOMPOSED = "\u1112\u1161\u11ab\u1100\u116e\u11a8"
 XLMR = dict(pad="<pad>", unk="<unk>", cls="<s>", sep="</s>", mask="<mask>")
+OF_ROBERTA = {role: XLMR[role] for role in ("cls", "pad", "sep", "unk", "mask")}  # in the order of its ids
 
 
 @functools.cache
@@ -59,14 +60,16 @@ def model_of(lines):
 
 def like_xlmr():
     model = model_of(texts()[:2000])
-    pieces = read_pieces(model)[0]
-    return PublishedTokenizer(model, ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"], XLMR, pair_separators=2)
+    pieces = SentencePieceModel(model).pieces
+    vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
+    return Tokenizer.from_published(model, vocab, XLMR, pair_separators=2)
 
 
 def like_kobert():
     model = model_of(texts()[:2000])
-    pieces = read_pieces(model)[0]
-    return PublishedTokenizer(model, ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *pieces[3:]], cleaning="xlnet")
+    pieces = SentencePieceModel(model).pieces
+    vocab = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *pieces[3:]]
+    return Tokenizer.from_published(model, vocab, cleaning="xlnet")
 
 
 def wordpiece(**options):
@@ -80,6 +83,9 @@ MAKERS = {
     "bpe": lambda: own("bpe"),
     "bpe_lowercase": lambda: own("bpe", lowercase=True),
     "unigram_as_it_is": lambda: own("unigram", nfc=False, clean_text=False),
+    "wordpiece_of_roberta": lambda: wordpiece(special_tokens=OF_ROBERTA),
+    "bpe_of_roberta": lambda: train_tokenizer(texts()[:2000], 900, "bpe", special_tokens=OF_ROBERTA),
+    "unigram_of_roberta": lambda: train_tokenizer(texts()[:2000], 900, "unigram", special_tokens=OF_ROBERTA),
     "like_xlmr": like_xlmr,
     "like_kobert": like_kobert,
 }
@@ -102,7 +108,37 @@ def test_ids_are_equal_and_it_comes_back(name, tmp_path):
     if name != "like_xlmr":  # whose models have one kind of segment
         assert pair.type_ids == packed["segment_ids"][0, :size].tolist()
     again = read_tokenizer(tmp_path)
-    assert type(again) is type(tokenizer) and again.fingerprint == tokenizer.fingerprint
+    assert again.type == tokenizer.type and again.fingerprint == tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_special_tokens_are_those_of_the_vocabulary(kind, tmp_path):
+    tokenizer = MAKERS[f"{kind}_of_roberta"]()
+    write_tokenizer(tmp_path, tokenizer)
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        found = json.loads((tmp_path / name).read_text("utf-8"))
+        assert {role: found[f"{role}_token"] for role in XLMR} == XLMR
+    fast = Fast.from_file(str(tmp_path / "tokenizer.json"))
+    assert [fast.token_to_id(token) for token in OF_ROBERTA.values()] == [0, 1, 2, 3, 4]
+    assert fast.encode("한국어").ids == [0, *tokenizer.ids(["한국어"]).values, 2]
+    assert fast.encode("☃", add_special_tokens=False).ids[-1] == tokenizer.unk_id == 3
+    if kind == "wordpiece":  # vocab.txt and tokenizer_config.json say it too
+        shutil.rmtree(tmp_path / "tfkor_tokenizer")
+        again = read_tokenizer(tmp_path)
+        assert again.special_tokens == XLMR and again.user_symbols == ()
+        assert again.ids(texts()[:300]).to_lists() == tokenizer.ids(texts()[:300]).to_lists()
+        (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')  # then by their usual names
+        assert read_tokenizer(tmp_path).special_tokens == XLMR
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
+def test_roles_may_be_absent(kind, tmp_path):
+    tokenizer = train_tokenizer(texts()[:2000], 900, kind, special_tokens={"unk": "<|endoftext|>"})
+    write_tokenizer(tmp_path, tokenizer)
+    fast = Fast.from_file(str(tmp_path / "tokenizer.json"))
+    assert [each.ids for each in fast.encode_batch(texts()[:300])] == tokenizer.ids(texts()[:300]).to_lists()
+    assert json.loads((tmp_path / "special_tokens_map.json").read_text()) == {"unk_token": "<|endoftext|>"}
+    assert read_tokenizer(tmp_path).fingerprint == tokenizer.fingerprint
 
 
 def test_an_encoder_of_one_segment_gets_no_other(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfkor.tasks import batches
-from tfkor.tasks.task import ragged
+from tfkor.text.ragged import ragged
 
 
 def shapes_of(lengths, **options):

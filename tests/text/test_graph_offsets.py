@@ -8,7 +8,6 @@ import tensorflow as tf
 from text_parity import hard_vocab, random_texts, without_surrogates
 
 from tfkor.text import GraphOffsets, Tokenizer
-from tfkor.text.published import PublishedTokenizer
 
 SYMBOLS = ("<subj:PER>", "</subj:PER>", "가나", "가")
 TEXTS = [
@@ -88,7 +87,7 @@ def test_sentencepiece(protos, kind):
 def test_published(protos, nfc):
     pieces = sentencepiece.SentencePieceProcessor(model_proto=protos["published"])
     vocab = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *(pieces.IdToPiece(i) for i in range(3, len(pieces)))]
-    assert_same(PublishedTokenizer(protos["published"], vocab, nfc=nfc), TEXTS)
+    assert_same(Tokenizer.from_published(protos["published"], vocab, nfc=nfc), TEXTS)
 
 
 def test_no_texts_and_texts_that_are_no_utf_8():
@@ -105,4 +104,4 @@ def test_a_tokenizer_that_tensorflow_cannot_follow_is_named(protos):
     with pytest.raises(ValueError, match="cleaning is 'xlnet'; expected None"):
         pieces = sentencepiece.SentencePieceProcessor(model_proto=protos["published"])
         vocab = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *(pieces.IdToPiece(i) for i in range(3, len(pieces)))]
-        GraphOffsets(PublishedTokenizer(protos["published"], vocab, cleaning="xlnet"))
+        GraphOffsets(Tokenizer.from_published(protos["published"], vocab, cleaning="xlnet"))

@@ -164,16 +164,16 @@ class TestAWrongSettingIsSeen:
         import tensorflow as tf
         import tensorflow_text as tf_text
 
-        from tfkor.text import graph
+        from tfkor.text.graph import engines, normalization
 
         if mistake == "100 bytes":
-            monkeypatch.setattr(graph, "UNIT", "BYTE")
+            monkeypatch.setattr(engines, "UNIT", "BYTE")
         elif mistake == "no guard around newer characters":
-            monkeypatch.setattr(graph, "_nfc", lambda texts, cleaned: tf_text.normalize_utf8(texts, "NFC"))
+            monkeypatch.setattr(normalization, "nfc", lambda texts, cleaned: tf_text.normalize_utf8(texts, "NFC"))
         elif mistake == "lower case of ICU":
-            monkeypatch.setattr(graph, "_map_characters", lambda texts, table: tf.strings.lower(texts, "utf-8"))
+            monkeypatch.setattr(normalization, "map_characters", lambda texts, table: tf.strings.lower(texts, "utf-8"))
         else:  # what tensorflow_text's lower_case=True does
-            monkeypatch.setattr(graph, "_nfc", lambda texts, cleaned: tf_text.normalize_utf8(texts, "NFD"))
+            monkeypatch.setattr(normalization, "nfc", lambda texts, cleaned: tf_text.normalize_utf8(texts, "NFD"))
         expected = reference_ids(reference(hard_vocab(), lowercase=True), self.texts)
         found = graph_ids(Tokenizer(hard_vocab(), lowercase=True))(self.texts)
         wrong = differences(self.texts, expected, found)

@@ -1,4 +1,4 @@
-"""PublishedTokenizer: a sentencepiece model with its own normalisation, ids of another table, XLNet's cleaning."""
+"""Published models: a sentencepiece model with its own normalisation, ids of another table, XLNet's cleaning."""
 
 import io
 import pickle
@@ -8,7 +8,6 @@ import pytest
 import sentencepiece
 
 from tfkor.text import Tokenizer
-from tfkor.text.published import PublishedTokenizer
 
 LINES = ["나는 학교에 간다. 1,204원 ㅋㅋ cafe", '너는 집에 간다 2,359원 "뭐" 그래', "한국어 모델을 공유합니다."] * 40
 TEXTS = ["나는 학교에 간다. 1,204원 ㅋㅋ", "ＡＢ  café", "", "  한국어 ", "``뭐'' 1,204, 2,359,"]
@@ -35,13 +34,13 @@ def pieces(proto):
 @pytest.fixture(scope="module")
 def like_xlmr(proto, pieces):
     vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
-    return PublishedTokenizer(proto, vocab, XLMR, pair_separators=2)
+    return Tokenizer.from_published(proto, vocab, XLMR, pair_separators=2)
 
 
 @pytest.fixture(scope="module")
 def like_kobert(proto, pieces):
     vocab = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", *pieces[3:]]
-    return PublishedTokenizer(proto, vocab, cleaning="xlnet")
+    return Tokenizer.from_published(proto, vocab, cleaning="xlnet")
 
 
 def test_ids_are_those_of_the_model_at_their_new_places(proto, pieces, like_xlmr):
@@ -73,16 +72,17 @@ def test_offsets_give_the_ids_and_the_characters(name, request):
 
 
 def test_cleaning_is_that_of_xlnet(like_kobert):
-    assert like_kobert.cleaned("  ``뭐''  cafe\u0301\t1 ")[0] == '"뭐" cafe 1'.replace("뭐", "\u1106\u116f")
+    assert like_kobert.normalizer("  ``뭐''  cafe\u0301\t1 ") == '"뭐" cafe 1'.replace("뭐", "\u1106\u116f")
     assert like_kobert.tokenize("1,000,")[-1] == ","
-    assert like_kobert.cleaned("  ``뭐''")[1] == [(2, 4), (4, 5), (4, 5), (5, 7)]
+    codes, _, spans = like_kobert.normalizer.characters_with_spans("  ``뭐''")
+    assert spans.tolist() == [[2, 4], [4, 5], [4, 5], [5, 7], [7, 7]] and len(codes) == len(spans)
 
 
 def test_it_is_saved_loaded_and_pickled(like_xlmr, like_kobert, tmp_path):
     for tokenizer in (like_xlmr, like_kobert):
         tokenizer.save(tmp_path)
         for again in (Tokenizer.load(tmp_path), pickle.loads(pickle.dumps(tokenizer))):
-            assert type(again) is PublishedTokenizer and again.fingerprint == tokenizer.fingerprint
+            assert again.type == "published" and again.fingerprint == tokenizer.fingerprint
             assert again.ids(TEXTS).to_lists() == tokenizer.ids(TEXTS).to_lists()
     assert like_xlmr.fingerprint != like_kobert.fingerprint
     (tmp_path / "tokenizer_config.json").write_text('{"type": "published", "colour": 1}')
@@ -91,7 +91,7 @@ def test_it_is_saved_loaded_and_pickled(like_xlmr, like_kobert, tmp_path):
 
 
 def test_nfc_in_front_is_an_option(proto, like_xlmr):
-    composed = PublishedTokenizer(proto, like_xlmr.vocab, XLMR, nfc=True)
+    composed = Tokenizer.from_published(proto, like_xlmr.vocab, XLMR, nfc=True)
     decomposed = "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165"
     assert composed.tokenize(decomposed) == composed.tokenize("한국어")
     _, spans = composed.offsets(decomposed)
@@ -111,7 +111,7 @@ def test_the_twin_in_a_graph_has_equal_ids(like_xlmr, proto, pairs):
     tf = pytest.importorskip("tensorflow")
     from tfkor.text import GraphTokenizer
 
-    for tokenizer in (like_xlmr, PublishedTokenizer(proto, like_xlmr.vocab, XLMR, nfc=True)):
+    for tokenizer in (like_xlmr, Tokenizer.from_published(proto, like_xlmr.vocab, XLMR, nfc=True)):
         found = GraphTokenizer(tokenizer, max_length=24)(
             tf.constant(TEXTS), None if pairs is None else tf.constant(pairs)
         )
@@ -125,11 +125,11 @@ def test_wrong_options_are_named(proto, like_kobert):
     for wrong, message in (
         (dict(cleaning="x"), "cleaning is 'x'"),
         (dict(pair_separators=3), "pair_separators is 3"),
-        (dict(special={**XLMR, "pad": "<none>"}), "no pad token, '<none>'"),
+        (dict(special_tokens={**XLMR, "pad": "<none>"}), "no <none> <unk> <s> </s> <mask> among its"),
     ):
         with pytest.raises(ValueError, match=message):
-            PublishedTokenizer(proto, like_kobert.vocab, **wrong)
+            Tokenizer.from_published(proto, like_kobert.vocab, **wrong)
     with pytest.raises(ValueError, match="not a sentencepiece model"):
-        PublishedTokenizer(b"\xff\xff\xff")
+        Tokenizer.from_published(b"\xff\xff\xff")
     with pytest.raises(ValueError, match="cleaning is 'xlnet'; expected None"):
         GraphTokenizer(like_kobert)

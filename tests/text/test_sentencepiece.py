@@ -257,7 +257,7 @@ def test_dropout(tokenizer):
 
 
 def test_training_is_repeatable_and_draws_a_part(monkeypatch):
-    monkeypatch.setattr("tfkor.text.sentencepiece_training.SENTENCE", 100)
+    monkeypatch.setattr("tfkor.text.training.sentencepiece.SENTENCE", 100)
     texts = load_intents176("train").texts
     for kind in ("bpe", "unigram"):
         models = [train_sentencepiece(texts, 1500, kind, max_characters=20_000) for _ in range(2)]

@@ -26,7 +26,7 @@ def tokenizer(request):
 
 @pytest.fixture(scope="module")
 def drawer(tokenizer):
-    return tokenizer._model.drawer
+    return tokenizer.engine.model.drawer
 
 
 def test_without_chance_the_pieces_are_those_of_the_package(tokenizer, drawer):

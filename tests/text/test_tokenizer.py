@@ -309,7 +309,7 @@ def test_a_vocab_from_windows(tmp_path):
         ("{", "tokenizer_config.json: not JSON"),
         ("[1]", "found a list; expected an object with the keys type, max_word_chars, lowercase"),
         ('{"type": "wordpiece", "do_lower_case": true}', "found unknown key do_lower_case; expected an object"),
-        ('{"type": "char"}', 'type is \'char\'; expected "wordpiece", "bpe" or "unigram"'),
+        ('{"type": "char"}', 'type is \'char\'; expected "wordpiece", "bpe", "unigram" or "published"'),
         ('{"type": "bpe"}', "sentencepiece.model: no such file; expected a folder written by Tokenizer.save"),
         ("{}", "type is None; expected"),
         ('{"type": "wordpiece", "lowercase": 1}', "tokenizer_config.json: lowercase is 1; expected True or False"),

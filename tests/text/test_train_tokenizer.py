@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tfkor.text import SPECIAL_TOKENS, Tokenizer, tokenizer_report, train_tokenizer, train_wordpiece
-from tfkor.text.report import covered_syllables, markdown
+from tfkor.text.training.report import covered_syllables, markdown
 
 TEXTS = ["한국어를 공유합니다.", "한국어를 배웁니다!", "한국 사람입니다. ABC abc", "공유합니다 한국어"] * 5
 
@@ -46,6 +46,8 @@ def test_the_program(tmp_path):
         (["--dataset=intents176", "--model=bpe", "--min_frequency=3"], "found --min_frequency and --model=bpe"),
         (["--dataset=intents176", "--compare=a,b"], "found --output_dir and --compare; expected one of them"),
         (["--dataset=intents176", "--report=a.md"], "found --report without --compare"),
+        (["--dataset=intents176", "--special_tokens=pad"], "--special_tokens has 'pad'; expected role=token"),
+        (["--dataset=intents176", "--special_tokens=bos=<s>"], "special_tokens has the role 'bos'; expected some of"),
     ],
 )
 def test_the_program_refuses(tmp_path, flags, message):
@@ -72,6 +74,17 @@ def test_the_program_trains_and_compares(tmp_path):
     assert list(figures) == folders and table in result.stdout
     assert f"|  | {folders[0]} | {folders[1]} |" == table.splitlines()[0]
     assert "| type | wordpiece | unigram |" in table and "| syllables | 11,172 | 11,172 |" in table
+
+
+def test_the_program_takes_special_tokens(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    special = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    flag = "--special_tokens=" + ",".join(f"{role}={token}" for role, token in special.items())
+    result = program(f"--input={tmp_path}/a.txt", "--vocab_size=300", flag, f"--output_dir={tmp_path / 'out'}")
+    assert result.returncode == 0, result.stderr
+    tokenizer = Tokenizer.load(tmp_path / "out")
+    assert tokenizer.vocab[:5] == list(special.values()) and tokenizer.special_tokens == special
+    assert tokenizer.fingerprint == train_tokenizer(TEXTS, 300, special_tokens=special).fingerprint
 
 
 # === The report ===

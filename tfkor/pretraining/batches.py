@@ -10,7 +10,7 @@ from tfkor.data.shards import join_shards
 from tfkor.pretraining.masking import Masking, draw_masks
 from tfkor.pretraining.randomness import keys, uniforms
 from tfkor.pretraining.rows import NO_PAIR, Rows, check_rows, make_rows
-from tfkor.text.wordpiece import spans
+from tfkor.text.ragged import spans
 
 NOISE = 17  # the stream of random numbers that replaced tokens are sampled with
 HELD_OUT = 23

@@ -4,7 +4,7 @@ import numpy as np
 
 from tfkor.data.shards import Shard, join_shards
 from tfkor.pretraining.batches import GroupRows
-from tfkor.text.wordpiece import spans
+from tfkor.text.ragged import spans
 
 
 def held_out_batches(batches, count):

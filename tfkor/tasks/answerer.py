@@ -10,7 +10,8 @@ from tfkor.data.questions import QuestionData
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import klue_mrc_report, korquad_report
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task, best_windows, ragged, windows_of
+from tfkor.tasks.task import Task, best_windows, windows_of
+from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # a logit where no answer may begin or end
 

@@ -9,7 +9,8 @@ from tfkor.layers import gather_positions
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dependency_report
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task, ragged
+from tfkor.tasks.task import Task
+from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # the score of what is no word
 TAG_SIZE = 128  # of the embedding of a part of speech

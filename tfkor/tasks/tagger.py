@@ -9,7 +9,8 @@ from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import entity_report, klue_ner_report
 from tfkor.tasks.batches import bucketed, prediction_batches
 from tfkor.tasks.losses import smoothed
-from tfkor.tasks.task import Task, best_windows, ragged, windows_of
+from tfkor.tasks.task import Task, best_windows, windows_of
+from tfkor.text.ragged import ragged
 
 UNITS = {"character": characters_of, "word": words_of}
 

@@ -12,7 +12,6 @@ from tfkor.files import new_folder, write_json
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.models.folder import load_encoder, save_encoder
 from tfkor.models.lora import LORA, lora_layers, merge_lora, save_lora
-from tfkor.text import Ragged
 from tfkor.training import InferenceStep, compiles_each_shape, fine_tune
 
 SETTINGS, WEIGHTS, ENCODER = "task.json", "head.npz", "encoder"
@@ -181,9 +180,3 @@ def best_windows(windows, lengths):
         most[window.row][inside] = np.where(better, context, most[window.row][inside])
         best[window.row][inside] = np.where(better, number, best[window.row][inside])
     return best
-
-
-def ragged(rows):
-    """Lists of ints -> Ragged"""
-    lengths = [len(row) for row in rows]
-    return Ragged(np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32), np.append(0, np.cumsum(lengths)))

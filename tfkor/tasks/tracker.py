@@ -11,7 +11,8 @@ from tfkor.layers.fast import cross_entropy
 from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.metrics import dialogue_report
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task, ragged
+from tfkor.tasks.task import Task
+from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # the attention's score of padding
 GATES = ("none", "dontcare", "ptr", "yes", "no")  # in the order of KLUE-baseline's ids; ptr: what is generated

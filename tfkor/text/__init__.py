@@ -4,17 +4,18 @@ import importlib
 
 from tfkor.text.files import Lines
 from tfkor.text.normalization import Normalizer
-from tfkor.text.tokenizer import Ragged, Tokenizer
+from tfkor.text.ragged import Ragged
+from tfkor.text.tokenizer import Tokenizer
 from tfkor.text.vocabulary import SPECIAL_TOKENS
 
 # these import TensorFlow, Hugging Face `tokenizers` or sentencepiece, so at first use only
 _LATER = {
-    "GraphOffsets": "tfkor.text.graph_offsets",
-    "GraphTokenizer": "tfkor.text.graph",
-    "tokenizer_report": "tfkor.text.report",
-    "train_sentencepiece": "tfkor.text.sentencepiece_training",
-    "train_tokenizer": "tfkor.text.training",
-    "train_wordpiece": "tfkor.text.wordpiece_training",
+    "GraphOffsets": "tfkor.text.graph.offsets",
+    "GraphTokenizer": "tfkor.text.graph.tokenizer",
+    "tokenizer_report": "tfkor.text.training.report",
+    "train_sentencepiece": "tfkor.text.training.sentencepiece",
+    "train_tokenizer": "tfkor.text.training.train_tokenizer",
+    "train_wordpiece": "tfkor.text.training.wordpiece",
 }
 
 __all__ = ["SPECIAL_TOKENS", "Lines", "Normalizer", "Ragged", "Tokenizer", *_LATER]

@@ -2,10 +2,11 @@
 
 import gzip
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
-def utf8_lines(path):
+def utf8_lines(path: str | Path) -> Iterator[str]:
     """Yields the lines of a UTF-8 file (.gz: unpacked), without their line ends and a byte order mark.
 
     Raises:
@@ -31,12 +32,12 @@ def utf8_lines(path):
 class Lines:
     """The lines of UTF-8 files (plain or .gz), one file after the other, as often as they are iterated over."""
 
-    def __init__(self, paths):
+    def __init__(self, paths: str | Path | Iterable[str | Path]):
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
         for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: no such file; expected a text file, one text a line")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         for path in self.paths:
             yield from utf8_lines(path)

@@ -10,7 +10,7 @@ _WHITE = re.compile("[\\s\0-\x1f]")  # of all kinds, and what ends a text for an
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def morpheme_starts(text, splitter):
+def morpheme_starts(text: str, splitter: str) -> list[int]:
     """The places inside eojeols at which a morpheme begins: sorted list of int.
 
     The text itself stays as it is: morphemes that share a syllable (합니다 is 하 and ᆸ니다) are not taken apart.

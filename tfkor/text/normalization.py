@@ -3,7 +3,7 @@
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -19,18 +19,18 @@ REPLACEMENT = 0xFFFD  # stands for a lone surrogate
 DOTTED_I = "\u0130"  # the only character whose lower case is two
 
 
-def code_ranges(text):
+def code_ranges(text: str) -> list[tuple[int, int]]:
     """[(first, last), ...] of a table in characters.py."""
     pairs = (word.partition("-") for word in text.split())
     return [(int(first, 16), int(last or first, 16)) for first, _, last in pairs]
 
 
-def regex_class(text):
+def regex_class(text: str) -> str:
     """The inside of a regular expression's [...] for a table in characters.py."""
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in code_ranges(text))
 
 
-def full_width_table():
+def full_width_table() -> dict[int, int]:
     """Code point -> its ordinary form, for full-width ＡＢＣ１２３！, half-width ｶ and ﾡ, and the ideographic space."""
     table = {}
     for code in (0x3000, *range(0xFF00, 0xFFEF)):
@@ -41,7 +41,7 @@ def full_width_table():
 
 
 @lru_cache(maxsize=1)
-def lower_table():
+def lower_table() -> np.ndarray:
     """uint32 [0x110000], a code point's lower case; a surrogate's is U+FFFD."""
     table = np.arange(0x110000, dtype=np.uint32)
     table[0xD800:0xE000] = REPLACEMENT
@@ -93,12 +93,18 @@ class Normalizer:
         if self.morphemes is not None and self.morphemes not in SPLITTERS:
             raise ValueError(f"morphemes is {self.morphemes!r}; expected None or {' or '.join(SPLITTERS)}")
 
-    def __call__(self, text):
+    @property
+    def config(self) -> dict:
+        """Its part of tokenizer_config.json; alphabet and morphemes where they are not the default."""
+        later = ("alphabet", "morphemes")
+        return {k: v for k, v in asdict(self).items() if k not in later or v != getattr(Normalizer, k)}
+
+    def __call__(self, text: str) -> str:
         codes, kinds, _ = self.characters([text])
         codes = np.where(kinds == SPACE, ord(" "), codes) if self.clean_text else codes
         return to_text(*with_boundaries(codes, kinds)[:1])[:-1]
 
-    def characters(self, texts, rewritten=False):
+    def characters(self, texts: list[str], rewritten: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Normalises strings as one array of code points, with a newline after each.
 
         Args:
@@ -137,7 +143,7 @@ class Normalizer:
             starts = np.concatenate([[0], np.cumsum(lengths)])[starts]
         return codes, kinds, starts
 
-    def characters_with_spans(self, text):
+    def characters_with_spans(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The codes and kinds of `characters([text])`; int64 [N, 2]: (start, end) in `text` of what they stand for."""
         rewritten, spans = self.rewrite_with_spans(text)
         codes = code_points([rewritten])
@@ -148,7 +154,7 @@ class Normalizer:
         codes, kinds, _ = self.characters([rewritten], rewritten=True)
         return codes, kinds, spans
 
-    def unmoved(self, texts):
+    def unmoved(self, texts: list[str]) -> np.ndarray:
         """bool [B]: texts whose characters stay where they are: `characters` removes and rewrites none of them."""
         out = np.full(len(texts), self.alphabet != "jamo")
         codes = code_points(texts)
@@ -158,7 +164,7 @@ class Normalizer:
         out[np.searchsorted(text_starts(texts), removed, "right") - 1] = False
         return out
 
-    def rewrite(self, text):
+    def rewrite(self, text: str) -> str:
         """The steps that look at more than one character: full-width forms, repeated jamo, NFC, and İ in lower case.
 
         NFC stands after the first two, and gives what it would give before them: it never changes a full-width form or
@@ -174,7 +180,7 @@ class Normalizer:
             text = split_morphemes(text.replace(BOUNDARY, ""), self.morphemes)
         return text.replace(DOTTED_I, "i\u0307") if self.lowercase else text
 
-    def rewrite_with_spans(self, text):
+    def rewrite_with_spans(self, text: str) -> tuple[str, list[tuple[int, int]]]:
         """`rewrite(text)` and, for each of its characters, the (start, end) in `text` of what it stands for."""
         spans = [(i, i + 1) for i in range(len(text))]
         if self.full_width:
@@ -195,7 +201,7 @@ class Normalizer:
         return text, spans
 
     @cached_property
-    def kinds(self):
+    def kinds(self) -> np.ndarray:
         """uint8 [0x110000]: what each code point is, 0 for a letter of a word."""
         kinds = np.zeros(0x110000, np.uint8)
         for table, kind in ((characters.SPACE, SPACE), (characters.ALONE, ALONE)):
@@ -233,18 +239,18 @@ class Normalizer:
         return [(run[i], i, i + 1 if i < kept - 1 else len(run)) for i in range(kept)]
 
 
-def code_points(texts):
+def code_points(texts: list[str]) -> np.ndarray:
     """uint32 [N]: the code points of strings, with a newline after each."""
     joined = "\n".join(texts) + "\n"
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
-def to_text(codes):
+def to_text(codes: np.ndarray) -> str:
     """The str of code points."""
     return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def with_boundaries(codes, kinds):
+def with_boundaries(codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """codes [M] with a BOUNDARY before each CUT, and int64 [N], where each of the `codes` has gone."""
     cuts = kinds == CUT
     places = np.arange(len(codes)) + np.cumsum(cuts)
@@ -253,18 +259,18 @@ def with_boundaries(codes, kinds):
     return out, places
 
 
-def composed(text):
+def composed(text: str) -> str:
     """NFC as that of Hugging Face `tokenizers`, which knows the characters of Unicode 9."""
     return _KNOWN_TO_NFC.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
 
 
-def split_morphemes(text, splitter):
+def split_morphemes(text: str, splitter: str) -> str:
     """`text` with a BOUNDARY before each morpheme that begins inside an eojeol."""
     edges = [0, *morpheme_starts(text, splitter), len(text)]
     return BOUNDARY.join(text[start:end] for start, end in itertools.pairwise(edges))
 
 
-def text_starts(texts):
+def text_starts(texts: list[str]) -> np.ndarray:
     """int64 [B + 1]: where each text starts in `code_points(texts)`."""
     return np.cumsum([0, *(len(text) + 1 for text in texts)], dtype=np.int64)
 

@@ -4,45 +4,30 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tfkor.files import new_file, write_json
-from tfkor.text.morphemes import BOUNDARY
+from tfkor.text import tokenizer_config
+from tfkor.text.engines import Engine, PublishedSentencePiece, SentencePiece, WordPiece
+from tfkor.text.engines.sentencepiece import SentencePieceModel, plain_model
 from tfkor.text.normalization import Normalizer, composed
-from tfkor.text.sentencepiece import MARK, SentencePiece, read_model
-from tfkor.text.vocabulary import SPECIAL_TOKENS, checked_vocab, read_vocab
-from tfkor.text.wordpiece import WordPiece, spans
+from tfkor.text.published_normalizer import PublishedNormalizer
+from tfkor.text.ragged import Ragged
+from tfkor.text.template import Template
+from tfkor.text.vocabulary import checked_vocab, read_vocab
 
-FILES = {"wordpiece": "vocab.txt", "bpe": "sentencepiece.model", "unigram": "sentencepiece.model"}
 BLOCK = 300_000  # characters that go through NumPy together
-
-
-class Ragged(NamedTuple):
-    """Rows of different lengths in one array: row i is values[row_splits[i]:row_splits[i + 1]].
-
-    values: int32 [N]; row_splits: int64 [B + 1].
-    """
-
-    values: np.ndarray
-    row_splits: np.ndarray
-
-    @property
-    def lengths(self):
-        """int64 [B]"""
-        return np.diff(self.row_splits)
-
-    def to_lists(self):
-        """[[id, ...], ...]"""
-        return [self.values[a:b].tolist() for a, b in itertools.pairwise(self.row_splits)]
 
 
 class Tokenizer:
     """Korean text to ids and back, by WordPiece, BPE or Unigram; `tokenizer(texts)` gives the inputs of a model.
+
+    It is a normalizer (what is done to a text first), an engine (normalised text to pieces), and a template (special
+    tokens, and how texts become the rows of a model's input).
 
     WordPiece: the ids are those of Hugging Face `tokenizers` with `Sequence([NFC(),
     BertNormalizer(strip_accents=False)])`, `BertPreTokenizer` and `WordPiece(max_input_chars_per_word=100)`; needs
@@ -56,10 +41,14 @@ class Tokenizer:
 
     Args:
       vocab: of WordPiece: the path of a vocab.txt (UTF-8, one entry a line, the id is the line's number from 0), or a
-        list of str. Of BPE and Unigram: the path of a sentencepiece.model, or its bytes, with [PAD] [UNK] [CLS] [SEP]
-        [MASK] among its pieces and without normalisation of its own, as `train_sentencepiece` makes it.
+        list of str. Of BPE and Unigram: the path of a sentencepiece.model, or its bytes, with the special tokens among
+        its pieces and without normalisation of its own, as `train_sentencepiece` makes it.
+      special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> entries of the vocabulary, as
+        {"pad": "<pad>", "unk": "<unk>", ...}. A role that the vocabulary has no token for is left out: its id is None
+        then, and what needs it raises ValueError. None: [PAD] [UNK] [CLS] [SEP] [MASK].
+      pair_separators: how many [SEP] stand between the texts of a pair: 1, or 2 as in RoBERTa.
       lowercase, nfc, clean_text, full_width, max_jamo_repeats, alphabet, morphemes: see `Normalizer`.
-      max_word_chars: of WordPiece: a word of more characters (of the alphabet) is [UNK].
+      max_word_chars: of WordPiece: a word of more characters (of the alphabet) is [UNK]; None: 100.
       user_symbols: of WordPiece: entries that are one piece wherever they stand, as `<url>`. Those of BPE and Unigram
         are in the model.
 
@@ -67,110 +56,180 @@ class Tokenizer:
       ValueError: no entry, an entry twice, a special token missing, not UTF-8; the message names the file and line.
     """
 
-    pair_separators = 1  # how many [SEP] stand between the texts of a pair
-
-    def __init__(self, vocab, *, max_word_chars=None, user_symbols=(), **normalization):
-        self.normalizer = Normalizer(**normalization)
+    def __init__(
+        self,
+        vocab: str | Path | bytes | Sequence[str],
+        *,
+        special_tokens: Mapping[str, str] | None = None,
+        pair_separators: int = 1,
+        max_word_chars: int | None = None,
+        user_symbols: Sequence[str] = (),
+        **normalization,
+    ):
+        normalizer = Normalizer(**normalization)
         source = vocab if isinstance(vocab, (str, Path)) else "vocab"
         if isinstance(vocab, (str, Path)) and Path(vocab).suffix == ".model":
             vocab = Path(vocab).read_bytes()
-        self._proto, self.user_symbols = None, tuple(user_symbols)
         if isinstance(vocab, bytes):
             if max_word_chars is not None or user_symbols:
                 raise ValueError(f"{source}: found max_word_chars or user_symbols; expected none with BPE and Unigram")
-            self._proto = vocab
-            self.vocab, self.type, self.user_symbols = read_model(vocab, source)
-            if self.normalizer.morphemes and BOUNDARY not in self.vocab:
-                raise ValueError(f"{source}: no piece U+200B; expected it with morphemes: train it with them too")
+            model = plain_model(vocab, source)
+            template = Template(model.pieces, special_tokens, pair_separators, source)
+            engine = SentencePiece(model, normalizer, template.ids, source)
         else:
-            self.type = "wordpiece"
-            self.vocab = read_vocab(vocab) if source is vocab else checked_vocab(list(vocab), source)
-            if missing := [symbol for symbol in user_symbols if symbol not in self.vocab]:
-                raise ValueError(f"{source}: user symbol {missing[0]!r} is not in the vocabulary; expected it there")
-            max_word_chars = 100 if max_word_chars is None else max_word_chars
-            if type(max_word_chars) is not int or max_word_chars < 1:
-                raise ValueError(f"max_word_chars is {max_word_chars!r}; expected a whole number of at least 1")
-        self.max_word_chars = max_word_chars
-        self.vocab_size = len(self.vocab)
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self.vocab.index, SPECIAL_TOKENS)
+            entries = read_vocab(vocab) if source is vocab else checked_vocab(list(vocab), source)
+            template = Template(entries, special_tokens, pair_separators, source)
+            engine = WordPiece(entries, normalizer, template.ids, max_word_chars, user_symbols, source)
+        self.normalizer, self.engine, self.template = normalizer, engine, template
 
     @classmethod
-    def from_vocab(cls, vocab, **options):
+    def from_parts(
+        cls, normalizer: Normalizer | PublishedNormalizer, engine: Engine, template: Template
+    ) -> "Tokenizer":
+        """The Tokenizer of a normalizer, an engine and a template that fit together."""
+        tokenizer = cls.__new__(cls)
+        tokenizer.normalizer, tokenizer.engine, tokenizer.template = normalizer, engine, template
+        return tokenizer
+
+    @classmethod
+    def from_vocab(cls, vocab: str | Path | bytes | Sequence[str], **options) -> "Tokenizer":
         """The same as `Tokenizer(vocab, **options)`."""
         return cls(vocab, **options)
 
     @classmethod
-    def load(cls, folder):
-        """Reads what `save` wrote: vocab.txt or sentencepiece.model, and tokenizer_config.json, of any tokenizer.
+    def from_published(
+        cls,
+        model: bytes,
+        vocab: Sequence[str] | None = None,
+        special_tokens: Mapping[str, str] | None = None,
+        *,
+        pair_separators: int = 1,
+        **normalization,
+    ) -> "Tokenizer":
+        """The Tokenizer of a published sentencepiece model, with the normalisation that is inside of it.
+
+        Args:
+          model: bytes, a serialized sentencepiece model, Unigram or BPE.
+          vocab: list of str, the piece of each id; None: those of the model. The id of a piece is its place here.
+          special_tokens, pair_separators: see `Tokenizer`.
+          normalization: nfc, cleaning, lowercase: see `PublishedNormalizer`.
+
+        Raises:
+          ValueError: no sentencepiece model, a special token is not in `vocab`, an unknown option.
+        """
+        normalizer = PublishedNormalizer(**normalization)
+        model = SentencePieceModel(model)
+        template = Template(model.pieces if vocab is None else list(vocab), special_tokens, pair_separators)
+        commas = normalizer.cleaning == "xlnet"
+        return cls.from_parts(normalizer, PublishedSentencePiece(model, template.ids, vocab, commas), template)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Tokenizer":
+        """Reads what `save` wrote: tokenizer_config.json, and vocab.txt or sentencepiece.model.
 
         Raises:
           FileNotFoundError: one of them is missing.
           ValueError: the configuration is not JSON, or has an unknown key or a wrong value.
         """
-        path = Path(folder) / "tokenizer_config.json"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; expected a folder written by Tokenizer.save")
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
-        if isinstance(config, dict) and config.get("type") == "published":
-            from tfkor.text.published import PublishedTokenizer
-
-            return PublishedTokenizer.load_with(path, config)
-        known = ("type", "max_word_chars", *(field.name for field in fields(Normalizer)), "user_symbols")
-        if not isinstance(config, dict) or (unknown := sorted(set(config) - set(known))):
-            found = f"unknown key {', '.join(unknown)}" if isinstance(config, dict) else f"a {type(config).__name__}"
-            raise ValueError(f"{path}: found {found}; expected an object with the keys {', '.join(known)}")
-        if (kind := config.pop("type", None)) not in FILES:
-            raise ValueError(f'{path}: type is {kind!r}; expected "wordpiece", "bpe" or "unigram"')
-        vocab = path.with_name(FILES[kind])
+        path = Path(folder) / tokenizer_config.NAME
+        kind, options = tokenizer_config.read(path)
+        vocab = path.with_name(WordPiece.file_name if kind == "wordpiece" else SentencePiece.file_name)
         if not vocab.is_file():
             raise FileNotFoundError(f"{vocab}: no such file; expected a folder written by Tokenizer.save")
-        vocab = read_vocab(vocab) if kind == "wordpiece" else vocab.read_bytes()
         try:
-            tokenizer = cls(vocab, **config)
+            if kind == "published":
+                tokenizer = cls.from_published(vocab.read_bytes(), **options)
+            else:
+                tokenizer = cls(vocab, **options)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if tokenizer.type != kind:
-            raise ValueError(f"{path}: type is {kind!r}, but {FILES[kind]} holds {tokenizer.type!r}; expected the same")
+            raise ValueError(f"{path}: type is {kind!r}, but {vocab.name} holds {tokenizer.type!r}; expected the same")
         return tokenizer
 
-    def save(self, folder):
+    def save(self, folder: str | Path) -> None:
         """Writes tokenizer_config.json and vocab.txt (WordPiece) or sentencepiece.model into `folder`."""
         folder = Path(folder)
-        with new_file(folder / FILES[self.type]) as path:
+        with new_file(folder / self.engine.file_name) as path:
             path.write_bytes(self.vocab_file)
-        write_json(folder / "tokenizer_config.json", self.config)
+        write_json(folder / tokenizer_config.NAME, self.config)
+
+    # === What it is ===
 
     @property
-    def vocab_file(self):
-        """bytes: what vocab.txt or sentencepiece.model holds."""
-        return self._proto or "".join(f"{entry}\n" for entry in self.vocab).encode("utf-8")
+    def type(self) -> str:
+        """ "wordpiece", "bpe", "unigram", or "published": a published sentencepiece model."""
+        return self.engine.type
 
     @property
-    def config(self):
-        """dict: what tokenizer_config.json holds."""
-        config = {"type": self.type, "max_word_chars": self.max_word_chars, **asdict(self.normalizer)}
-        if self.type != "wordpiece":
-            del config["max_word_chars"]
-        elif self.user_symbols:
-            config["user_symbols"] = list(self.user_symbols)
-        for name in ("alphabet", "morphemes"):  # the files of plain WordPiece have no such keys
-            if config[name] == getattr(Normalizer, name):
-                del config[name]
-        return config
+    def vocab(self) -> list[str]:
+        """The entries; the id of one is its place."""
+        return self.engine.vocab
 
     @property
-    def continuations(self):
+    def vocab_size(self) -> int:
+        return len(self.engine.vocab)
+
+    @property
+    def user_symbols(self) -> tuple[str, ...]:
+        """Entries that are one piece wherever they stand in a text."""
+        return self.engine.user_symbols
+
+    @property
+    def max_word_chars(self) -> int | None:
+        """WordPiece: a word of more characters is [UNK]."""
+        return self.engine.max_word_chars
+
+    @property
+    def special_tokens(self) -> dict[str, str]:
+        """{"pad": "[PAD]", ...} of the roles that there are."""
+        return dict(self.template.special_tokens)
+
+    @property
+    def pair_separators(self) -> int:
+        """How many [SEP] stand between the texts of a pair."""
+        return self.template.pair_separators
+
+    @property
+    def pad_id(self) -> int | None:
+        return self.template.ids.get("pad")
+
+    @property
+    def unk_id(self) -> int | None:
+        return self.template.ids.get("unk")
+
+    @property
+    def cls_id(self) -> int | None:
+        return self.template.ids.get("cls")
+
+    @property
+    def sep_id(self) -> int | None:
+        return self.template.ids.get("sep")
+
+    @property
+    def mask_id(self) -> int | None:
+        return self.template.ids.get("mask")
+
+    @property
+    def vocab_file(self) -> bytes:
+        """What vocab.txt or sentencepiece.model holds."""
+        return self.engine.file
+
+    @property
+    def config(self) -> dict:
+        """What tokenizer_config.json holds."""
+        return tokenizer_config.of(self.normalizer, self.engine, self.template)
+
+    @property
+    def continuations(self) -> np.ndarray:
         """bool [V]: True for entries that go on a word; a whole word is a piece and those after it.
 
         Of WordPiece those with ##; of BPE and Unigram those without ▁, apart from [CLS] and its like.
         """
-        return self._model.continuations
+        return self.engine.continuations
 
     @cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """The SHA-256, in hexadecimal, of all that decides ids: the configuration and the vocabulary.
 
         What splits morphemes decides too, but its release is not part of it.
@@ -178,14 +237,9 @@ class Tokenizer:
         config = json.dumps(self.config, sort_keys=True).encode("utf-8")
         return hashlib.sha256(config + b"\n" + self.vocab_file).hexdigest()
 
-    @cached_property
-    def _model(self):
-        if self._proto:
-            split = self.normalizer.morphemes is not None
-            return SentencePiece(self._proto, self.vocab, self.type, self.user_symbols, split)
-        return WordPiece(self.vocab, self.normalizer.kinds, self.unk_id, self.max_word_chars, self.user_symbols)
+    # === Texts to ids ===
 
-    def pre_split(self, texts):
+    def pre_split(self, texts: Sequence[str]) -> list[str]:
         """The texts with U+200B between the morphemes of an eojeol, for a GraphTokenizer with pre_split=True.
 
         Raises:
@@ -196,11 +250,11 @@ class Tokenizer:
         texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in checked_texts(texts)]
         return [self.normalizer.rewrite(text) for text in texts]
 
-    def tokenize(self, text):
-        """The vocabulary entries of one text, list of str."""
+    def tokenize(self, text: str) -> list[str]:
+        """The vocabulary entries of one text."""
         return [self.vocab[i] for i in self.ids([text]).values]
 
-    def ids(self, texts, dropout=0.0, seed=0):
+    def ids(self, texts: Sequence[str], dropout: float = 0.0, seed: int | Sequence[int] = 0) -> Ragged:
         """The ids of each text, without [CLS] and [SEP].
 
         Args:
@@ -218,7 +272,7 @@ class Tokenizer:
             raise ValueError(f"dropout is {dropout}; expected a probability, from 0 to less than 1")
         return self._rows(texts, dropout, seed)[0]
 
-    def ids_and_eojeols(self, texts):
+    def ids_and_eojeols(self, texts: Sequence[str]) -> tuple[Ragged, np.ndarray]:
         """The ids of each text as in `ids`, and where eojeols (what stands between white space) begin.
 
         Returns:
@@ -232,11 +286,11 @@ class Tokenizer:
         values, lengths, firsts = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], [np.zeros(0, bool)]
         for block in blocks(checked_texts(texts)):
             codes, kinds, starts = self.normalizer.characters(block)
-            for found, rows in zip((values, lengths, firsts), self._model.rows(codes, kinds, starts, dropout, random)):
+            for found, rows in zip((values, lengths, firsts), self.engine.rows(codes, kinds, starts, dropout, random)):
                 found.append(rows)
         return Ragged(np.concatenate(values), np.cumsum(np.concatenate(lengths))), np.concatenate(firsts)
 
-    def offsets(self, text):
+    def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The ids of one text, and where each piece stands in it.
 
         Returns:
@@ -245,28 +299,32 @@ class Tokenizer:
             whatever normalisation composed, removed or shortened.
         """
         codes, kinds, origin = self.normalizer.characters_with_spans(*checked_texts([text]))
-        ids, begin, end = self._model.places(codes, kinds)
+        ids, begin, end = self.engine.places(codes, kinds)
         inside = [origin[start:stop] for start, stop in zip(begin, end, strict=True)]  # NFC may have reordered marks
         return ids.tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
 
-    def all_offsets(self, texts):
+    def all_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """[offsets(text), ...] of many texts; of WordPiece it takes a fraction of the time."""
         texts = checked_texts(texts)
-        unmoved = self.normalizer.unmoved(texts) if self.type == "wordpiece" and texts else np.zeros(len(texts), bool)
+        if not self.engine.joins_texts or not texts:
+            return [self.offsets(text) for text in texts]
+        unmoved = self.normalizer.unmoved(texts)
         together = iter(self._unmoved_offsets([text for text, stays in zip(texts, unmoved) if stays]))
         return [next(together) if stays else self.offsets(text) for text, stays in zip(texts, unmoved)]
 
     def _unmoved_offsets(self, texts):
         for block in blocks(texts):
             codes, kinds, starts = self.normalizer.characters(block)
-            ids, begin, end = self._model.places(codes, kinds)
+            ids, begin, end = self.engine.places(codes, kinds)
             row = np.searchsorted(starts, begin, "right") - 1
             spans = list(zip((begin - starts[row]).tolist(), (end - starts[row]).tolist(), strict=True))
             ends = np.searchsorted(row, np.arange(len(block)), "right").tolist()
             for first, last in itertools.pairwise([0, *ends]):
                 yield ids[first:last].tolist(), spans[first:last]
 
-    def pack(self, first, second=None, max_length=128):
+    # === Rows of a model's input, and back ===
+
+    def pack(self, first: Ragged, second: Ragged | None = None, max_length: int = 128) -> tuple[Ragged, Ragged]:
         """[CLS] first [SEP], or [CLS] first [SEP] second [SEP], cut to `max_length`.
 
         The longer of a pair loses its last id until both fit, the second where they are equal, as in google-research's
@@ -278,28 +336,15 @@ class Tokenizer:
         Returns:
           Ragged ids, Ragged segment ids: 0 up to the first [SEP], 1 after it.
         """
-        gap = self.pair_separators
-        room = max_length - (2 if second is None else 2 + gap)
-        if room < 0:
-            raise ValueError(f"max_length is {max_length}; expected at least {max_length - room}, for [CLS] and [SEP]")
-        kept = np.minimum(first.lengths, room)
-        if second is not None:
-            if len(first.row_splits) != len(second.row_splits):
-                raise ValueError(f"{len(first.lengths)} texts but {len(second.lengths)} pairs; expected as many")
-            kept_second = np.minimum(second.lengths, np.maximum(room // 2, room - first.lengths))
-            kept = np.minimum(first.lengths, room - kept_second)
-        lengths = kept + 2 + (0 if second is None else kept_second + gap)
-        splits = np.append(0, np.cumsum(lengths))
-        values, segments = np.full(splits[-1], self.sep_id, np.int32), np.zeros(splits[-1], np.int32)
-        values[splits[:-1]] = self.cls_id
-        values[spans(splits[:-1] + 1, kept)] = first.values[spans(first.row_splits[:-1], kept)]
-        if second is not None:
-            start = splits[:-1] + kept + 1 + gap
-            values[spans(start, kept_second)] = second.values[spans(second.row_splits[:-1], kept_second)]
-            segments[spans(start, kept_second + 1)] = 1
-        return Ragged(values, splits), Ragged(segments, splits)
+        return self.template.pack(first, second, max_length)
 
-    def __call__(self, texts, pairs=None, max_length=128, pad_to=None):
+    def __call__(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        max_length: int = 128,
+        pad_to: int | None = None,
+    ) -> dict[str, np.ndarray]:
         """The inputs of a model.
 
         Args:
@@ -312,19 +357,9 @@ class Tokenizer:
           dict of int32 [B, S]: input_word_ids, input_mask (1 for an id, 0 for padding), segment_ids.
         """
         ids, segments = self.pack(self.ids(texts), None if pairs is None else self.ids(pairs), max_length)
-        longest = int(ids.lengths.max(initial=0))
-        columns = longest if pad_to is None else pad_to
-        if columns < longest:
-            raise ValueError(f"pad_to is {pad_to}, but a row has {longest} ids; expected pad_to >= max_length")
-        mask = np.arange(columns) < ids.lengths[:, None]
-        out = {name: np.zeros(mask.shape, np.int32) for name in ("input_word_ids", "input_mask", "segment_ids")}
-        out["input_word_ids"][:] = self.pad_id
-        out["input_word_ids"][mask] = ids.values
-        out["input_mask"][mask] = 1
-        out["segment_ids"][mask] = segments.values
-        return out
+        return self.template.pad(ids, segments, pad_to)
 
-    def decode(self, ids):
+    def decode(self, ids: Sequence[int]) -> str:
         """The text of ids: a blank before each piece without ## or with ▁; [CLS], [SEP] and [PAD] are left out.
 
         Raises:
@@ -333,15 +368,12 @@ class Tokenizer:
         ids = [int(i) for i in ids]
         if outside := [i for i in ids if not 0 <= i < self.vocab_size]:
             raise ValueError(f"id {outside[0]}; expected 0 to {self.vocab_size - 1}, the vocabulary's")
-        pieces = [self.vocab[i] for i in ids if i not in (self.pad_id, self.cls_id, self.sep_id)]
-        if self.type == "wordpiece":
-            text = " ".join(pieces).replace(" ##", "")
-        else:
-            text = "".join(pieces).replace(MARK, " ").removeprefix(" ")
+        hidden = (self.pad_id, self.cls_id, self.sep_id)
+        text = self.engine.join([self.vocab[i] for i in ids if i not in hidden])
         return composed(text) if self.normalizer.alphabet == "jamo" else text
 
 
-def blocks(texts):
+def blocks(texts: list[str]) -> Iterator[list[str]]:
     """Cuts texts into blocks of about BLOCK characters."""
     ends = np.cumsum([len(text) + 1 for text in texts])
     start = 0
@@ -352,7 +384,8 @@ def blocks(texts):
         start = stop
 
 
-def checked_texts(texts):
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as a list; TypeError for one str, or for what is none."""
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts is one {type(texts).__name__}; expected a list of str: write [text]")
     texts = list(texts)

@@ -10,6 +10,8 @@ import math
 import re
 from itertools import pairwise
 
+import numpy as np
+
 ALPHA = 0.2  # smooths the probabilities of Unigram's segmentations; Kudo 2018, section 4
 UNKNOWN_PENALTY = 10.0  # below the lowest score; of unigram_model.cc
 
@@ -22,7 +24,7 @@ class Drawer:
       kind: "bpe" or "unigram".
     """
 
-    def __init__(self, processor, kind):
+    def __init__(self, processor, kind: str):
         from sentencepiece import sentencepiece_model_pb2
 
         self.processor, self.kind, self.unknown = processor, kind, processor.unk_id()
@@ -40,7 +42,7 @@ class Drawer:
         for piece in self.pieces:
             self.longest[piece[0]] = max(self.longest.get(piece[0], 0), len(piece))
 
-    def draw(self, text, dropout, random):
+    def draw(self, text: str, dropout: float, random: np.random.Generator) -> list[int]:
         """The ids of one text, list of int.
 
         Args:
@@ -54,7 +56,7 @@ class Drawer:
         ids = [self.pieces.get(piece, (self.unknown, 0.0))[0] for piece in draw(text, dropout, random)]
         return [i for i, before in zip(ids, [None, *ids]) if not i == before == self.unknown]  # a run of them is one
 
-    def sampled(self, text, alpha, random):
+    def sampled(self, text: str, alpha: float, random: np.random.Generator) -> list[str]:
         """The pieces of a segmentation, drawn backwards by the sums of the probabilities of all that lead there."""
         arcs = [[] for _ in range(len(text) + 1)]  # of each end: (begin, alpha times the score)
         total = [0.0] + [-math.inf] * len(text)  # of each end: log of the sum over the ways that lead there
@@ -78,7 +80,7 @@ class Drawer:
             ends.append(chosen)
         return [text[begin:end] for end, begin in pairwise(ends)][::-1]
 
-    def merged(self, text, dropout, random):
+    def merged(self, text: str, dropout: float, random: np.random.Generator) -> list[str]:
         """The pieces after all merges, the one of the highest score first, but for those passed over."""
         parts = self.first_parts.findall(text)
         after = list(range(1, len(parts) + 1))
@@ -107,7 +109,7 @@ class Drawer:
         return [part for part in parts if part]
 
 
-def log_sum(values):
+def log_sum(values: list[float]) -> float:
     """log of the sum of exp(values), from the greatest one on."""
     greatest = max(values)
     return greatest + math.log(sum(math.exp(value - greatest) for value in values))

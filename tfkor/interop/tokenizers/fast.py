@@ -1,31 +1,38 @@
 """tfkor's tokenizers as those of Hugging Face's library `tokenizers`: what a tokenizer.json holds."""
 
-from tfkor.text.published import PublishedTokenizer
-from tfkor.text.sentencepiece import KINDS, MARK
+from typing import TYPE_CHECKING
+
+from tfkor.text import Normalizer, Tokenizer
+from tfkor.text.engines.sentencepiece import KINDS, MARK
+from tfkor.text.published_normalizer import PublishedNormalizer
+
+if TYPE_CHECKING:
+    import tokenizers
 
 
-def fast_tokenizer(tokenizer, segments=True):
+def fast_tokenizer(tokenizer: Tokenizer, segments: bool = True) -> "tokenizers.Tokenizer":
     """Returns a tokenizers.Tokenizer with the ids of `tokenizer`; segments: whether there are two of them.
 
     Raises:
-      ValueError: one that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas.
+      ValueError: one that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas;
+        or WordPiece without an unk token.
     """
     check(tokenizer)
     fast = fast_wordpiece(tokenizer) if tokenizer.type == "wordpiece" else fast_sentencepiece(tokenizer)
     special = special_tokens(tokenizer)
-    fast.add_special_tokens(list(special.values()))
-    fast.post_processor = template(tokenizer, special, segments)
+    fast.add_special_tokens(list(dict.fromkeys(special.values())))
+    if tokenizer.cls_id is not None and tokenizer.sep_id is not None:
+        fast.post_processor = template(tokenizer, special, segments)
     return fast
 
 
-def special_tokens(tokenizer):
-    """{"pad_token": "[PAD]", ...}"""
-    names = (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
-    roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    return {role: tokenizer.vocab[i] for role, i in zip(roles, names)}
+def special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
+    """{"pad_token": "[PAD]", ...} of the roles that there are."""
+    return {f"{role}_token": token for role, token in tokenizer.special_tokens.items()}
 
 
-def check(tokenizer):
+def check(tokenizer: Tokenizer) -> None:
+    """ValueError for a tokenizer that has no counterpart."""
     normalizer = tokenizer.normalizer
     plain = dict(morphemes=None, alphabet="syllable", max_jamo_repeats=None, full_width=False)
     for name, value in plain.items():
@@ -36,7 +43,7 @@ def check(tokenizer):
             f"user_symbols is {tokenizer.user_symbols[:3]}, which a sentencepiece model finds inside of words; "
             "transformers has no such tokenizer"
         )
-    if getattr(tokenizer, "cleaning", None):
+    if getattr(normalizer, "cleaning", None):
         digits = [piece for piece in tokenizer.vocab if len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()]
         if digits:
             raise ValueError(
@@ -45,12 +52,12 @@ def check(tokenizer):
             )
 
 
-def template(tokenizer, special, segments):
+def template(tokenizer: Tokenizer, special: dict[str, str], segments: bool):
     """[CLS] A [SEP], [CLS] A [SEP] B [SEP], or as many [SEP] between A and B as the tokenizer has."""
     from tokenizers import processors
 
     cls, sep = special["cls_token"], special["sep_token"]
-    one = getattr(tokenizer, "pair_separators", 1) == 1
+    one = tokenizer.pair_separators == 1
     between, second = (f"{sep}:0", int(segments)) if one else (f"{sep}:0 {sep}:0", 0)
     return processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
@@ -59,11 +66,11 @@ def template(tokenizer, special, segments):
     )
 
 
-def fast_wordpiece(tokenizer):
+def fast_wordpiece(tokenizer: Tokenizer) -> "tokenizers.Tokenizer":
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     vocab = {entry: i for i, entry in enumerate(tokenizer.vocab)}
-    unknown = tokenizer.vocab[tokenizer.unk_id]
+    unknown = tokenizer.vocab[tokenizer.template.required("unk", "WordPiece of `tokenizers`")]
     fast = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=tokenizer.max_word_chars))
     found = steps(tokenizer.normalizer, chinese=True)
     fast.normalizer = normalizers.Sequence(found) if len(found) > 1 else found[0]
@@ -73,11 +80,10 @@ def fast_wordpiece(tokenizer):
     return fast
 
 
-def fast_sentencepiece(tokenizer):
+def fast_sentencepiece(tokenizer: Tokenizer) -> "tokenizers.Tokenizer":
     from sentencepiece import sentencepiece_model_pb2
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    own = not isinstance(tokenizer, PublishedTokenizer)
     model = sentencepiece_model_pb2.ModelProto()
     model.ParseFromString(tokenizer.vocab_file)
     scores = {piece.piece: piece.score for piece in model.pieces if piece.type == piece.NORMAL}
@@ -89,9 +95,11 @@ def fast_sentencepiece(tokenizer):
         unknown = tokenizer.vocab[tokenizer.unk_id]
         fast = Tokenizer(models.BPE(vocab, merges(scores), unk_token=unknown, fuse_unk=True))
     charsmap = model.normalizer_spec.precompiled_charsmap
-    before = steps(tokenizer.normalizer, chinese=False) if own or tokenizer.normalizer.nfc else []
-    if not own and tokenizer.cleaning:
-        before += as_xlnet(tokenizer.normalizer.lowercase, bool(charsmap))
+    normalizer = tokenizer.normalizer
+    published = isinstance(normalizer, PublishedNormalizer)
+    before = [] if published and not normalizer.nfc else steps(normalizer, chinese=False)
+    if published and normalizer.cleaning:
+        before += as_xlnet(normalizer.lowercase, bool(charsmap))
     if charsmap:
         before.append(normalizers.Precompiled(charsmap))
     blanks = [normalizers.Replace(Regex(f"[\\s{MARK}]+"), " "), normalizers.Strip()]
@@ -101,7 +109,7 @@ def fast_sentencepiece(tokenizer):
     return fast
 
 
-def steps(normalizer, chinese):
+def steps(normalizer: Normalizer | PublishedNormalizer, chinese: bool) -> list:
     """The normalizers of `tokenizers` that do what a Normalizer does; chinese: blanks around Chinese characters."""
     from tokenizers import normalizers
 
@@ -110,8 +118,8 @@ def steps(normalizer, chinese):
     return [normalizers.NFC(), bert] if normalizer.nfc else [bert]
 
 
-def as_xlnet(lowercase, compose):
-    """The normalizers that do what PublishedTokenizer's cleaning "xlnet" does; compose: whether the model does so."""
+def as_xlnet(lowercase: bool, compose: bool) -> list:
+    """The normalizers that do what PublishedNormalizer's cleaning "xlnet" does; compose: whether the model does so."""
     from tokenizers import normalizers
 
     quotes = [normalizers.Replace(pair, '"') for pair in ("``", "''")]
@@ -119,7 +127,7 @@ def as_xlnet(lowercase, compose):
     return [*quotes, normalizers.NFKD(), normalizers.StripAccents(), *case, *[normalizers.NFC()] * compose]
 
 
-def merges(scores):
+def merges(scores: dict[str, float]) -> list[tuple[str, str]]:
     """{piece: score} of a BPE model of sentencepiece -> its pairs of pieces, those that are merged first in front."""
     found = []
     for piece, score in scores.items():

@@ -1,14 +1,16 @@
 """What the trainings of tokenizers share: texts read in batches, their alphabet, user symbols."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tfkor.text.normalization import ALONE, SPACE, SYLLABLE, SYLLABLES
-from tfkor.text.sentencepiece import MARK
+from tfkor.text.engines.engine import find_symbols
+from tfkor.text.engines.sentencepiece import MARK
+from tfkor.text.normalization import ALONE, SPACE, SYLLABLE, SYLLABLES, Normalizer
+from tfkor.text.ragged import spans
 from tfkor.text.tokenizer import blocks
-from tfkor.text.wordpiece import find_symbols, spans
+from tfkor.text.vocabulary import checked_special_tokens
 
 ASCII = "".join(map(chr, range(0x21, 0x7F)))
 MODERN_JAMO = "".join(map(chr, (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0x11C3))))
@@ -30,14 +32,14 @@ class Corpus:
       TypeError: texts is one str, or an iterator.
     """
 
-    def __init__(self, texts, normalizer, user_symbols=()):
+    def __init__(self, texts: Iterable[str], normalizer: Normalizer, user_symbols: Sequence[str] = ()):
         if isinstance(texts, (str, Iterator)):
             kind = "one str" if isinstance(texts, str) else "an iterator, which can be read once only"
             raise TypeError(f"texts is {kind}; expected a list of str or Lines(files)")
         self.texts, self.normalizer = texts, normalizer
         self.user_symbols = dict.fromkeys(user_symbols, 0)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields codes [N] and kinds [N] as of `Normalizer.characters`, a block of texts at a time."""
         for rows in _batches(self.texts):
             for block in blocks(rows):
@@ -48,7 +50,7 @@ class Corpus:
                     kinds[end[kinds[end] != SPACE]] &= ALONE
                 yield codes, kinds
 
-    def alphabet(self, limit, required):
+    def alphabet(self, limit: int, required: str) -> list[str]:
         """The required characters and the most frequent ones, `limit` of them, sorted by code point.
 
         The alphabet of jamo has all 67 modern ones, so that no syllable is unknown.
@@ -70,7 +72,20 @@ class Corpus:
         return sorted({*map(chr, order[counts[order] > 0]), *required, *jamo})
 
 
-def checked_symbols(user_symbols, normalizer):
+def training_tokens(special_tokens: Mapping[str, str] | None, normalizer: Normalizer) -> dict[str, str]:
+    """{role: token} of the special tokens of a training.
+
+    Raises:
+      ValueError: see `checked_special_tokens`; or a token that texts can have as a word, so that it could be learned.
+    """
+    found = checked_special_tokens(special_tokens)
+    for token in found.values():
+        if len(token) == 1 or not any(normalizer.kinds[ord(char)] & ALONE for char in token):
+            raise ValueError(f"special token {token!r} is a word that a text can have; expected marks in it, as <sep>")
+    return found
+
+
+def checked_symbols(user_symbols: Sequence[str], normalizer: Normalizer) -> list[str]:
     """The user symbols in the form in which they stand in normalised text.
 
     Raises:

@@ -1,17 +1,18 @@
 """train_sentencepiece: a BPE or Unigram model from text, the same one each time."""
 
 import io
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from tfkor.text.corpus import ASCII, Corpus, checked_symbols
+from tfkor.text.engines.sentencepiece import MARK
 from tfkor.text.morphemes import BOUNDARY
 from tfkor.text.normalization import SPACE, Normalizer, to_text, with_boundaries
-from tfkor.text.sentencepiece import MARK
-from tfkor.text.vocabulary import SPECIAL_TOKENS, reserved
-from tfkor.text.wordpiece import spans
+from tfkor.text.ragged import spans
+from tfkor.text.training.corpus import ASCII, Corpus, checked_symbols, training_tokens
+from tfkor.text.vocabulary import reserved
 
 SENTENCE = 1_000  # characters that the trainer gets as one
 STEPS = 256  # of Unigram's scores between two whole numbers
@@ -19,19 +20,20 @@ THREADS = 16  # of Unigram; another number would give slightly other scores
 
 
 def train_sentencepiece(
-    texts,
-    vocab_size,
-    kind="unigram",
+    texts: Iterable[str],
+    vocab_size: int,
+    kind: str = "unigram",
     *,
-    max_word_chars=100,
-    alphabet_limit=None,
-    required_characters=ASCII,
-    unused_slots=0,
-    user_symbols=(),
-    max_characters=50_000_000,
-    show_progress=False,
+    max_word_chars: int = 100,
+    alphabet_limit: int | None = None,
+    required_characters: str = ASCII,
+    special_tokens: Mapping[str, str] | None = None,
+    unused_slots: int = 0,
+    user_symbols: Sequence[str] = (),
+    max_characters: int = 50_000_000,
+    show_progress: bool = False,
     **normalization,
-):
+) -> bytes:
     """Learns a BPE (Sennrich et al. 2016) or Unigram (Kudo 2018) model with the trainer of sentencepiece.
 
     `texts` is read twice, as a stream, but that trainer holds in memory what it learns from: of longer texts a part of
@@ -48,7 +50,9 @@ def train_sentencepiece(
         with others teach nothing; these will be [UNK].
       required_characters: are in the alphabet in any case; for all Hangul syllables add
         `"".join(map(chr, range(0xAC00, 0xD7A4)))`, which takes 11,172 pieces.
-      unused_slots: how many pieces [unused0], [unused1] ... follow [PAD] [UNK] [CLS] [SEP] [MASK].
+      special_tokens: come first, in this order: a dict of roles and tokens, as for the Tokenizer that will use it;
+        None: [PAD] [UNK] [CLS] [SEP] [MASK].
+      unused_slots: how many pieces [unused0], [unused1] ... follow.
       user_symbols: come next; each is one piece wherever it stands in a text.
       max_characters: what the trainer learns from at most; it took 50 bytes of memory for each of four million.
       normalization: lowercase, nfc ..., see `Normalizer`; the same as for the Tokenizer that will use it.
@@ -57,13 +61,17 @@ def train_sentencepiece(
       bytes, a serialized model for `Tokenizer(model, **normalization)`.
 
     Raises:
-      ValueError: no words in the texts, or a vocab_size too small for the alphabet.
+      ValueError: no words in the texts, a vocab_size too small for the alphabet, or no unk among the special tokens.
     """
     if kind not in ("bpe", "unigram"):
         raise ValueError(f"kind is {kind!r}; expected bpe or unigram")
     normalizer = Normalizer(**normalization)
     symbols = checked_symbols(user_symbols, normalizer)
-    first = reserved(SPECIAL_TOKENS, unused_slots, [*symbols, *[BOUNDARY] * (normalizer.morphemes is not None)])
+    special = training_tokens(special_tokens, normalizer)
+    if "unk" not in special:
+        raise ValueError("special_tokens has no unk; expected one, since sentencepiece has no model without")
+    tokens = list(dict.fromkeys(special.values()))
+    first = reserved(tokens, unused_slots, [*symbols, *[BOUNDARY] * (normalizer.morphemes is not None)])
     corpus = Corpus(texts, normalizer, symbols)
     limit = vocab_size // 4 if alphabet_limit is None else alphabet_limit
     alphabet = sorted({*corpus.alphabet(limit, required_characters), MARK})
@@ -72,7 +80,6 @@ def train_sentencepiece(
             f"vocab_size is {vocab_size}, but special tokens ({len(first)}) and characters ({len(alphabet)}) need "
             f"{needed}; expected more, or a smaller alphabet_limit"
         )
-    pad, unknown, begin, end, *control = first[: len(SPECIAL_TOKENS) + unused_slots]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=_sentences(corpus, alphabet, max_word_chars, max_characters),
@@ -86,19 +93,26 @@ def train_sentencepiece(
         max_sentencepiece_length=16 if normalizer.alphabet == "syllable" else 40,
         max_sentence_length=100 * SENTENCE,
         num_threads=THREADS,
-        pad_id=0,
-        unk_id=1,
-        bos_id=2,
-        eos_id=3,
-        pad_piece=pad,
-        unk_piece=unknown,
-        bos_piece=begin,
-        eos_piece=end,
-        control_symbols=control,
-        user_defined_symbols=first[len(SPECIAL_TOKENS) + unused_slots :],
+        **_special_pieces(special, first[: len(tokens) + unused_slots]),
+        user_defined_symbols=first[len(tokens) + unused_slots :],
         minloglevel=0 if show_progress else 2,
     )
     return _finished(model.getvalue(), kind)
+
+
+def _special_pieces(special, control):
+    """The trainer's options for special tokens, whose ids are their places in `control`, unused slots behind them.
+
+    The trainer knows four roles, and fills the ids between theirs with other control symbols in the order given.
+    """
+    options, taken = {}, {}
+    for name, role in (("unk", "unk"), ("pad", "pad"), ("bos", "cls"), ("eos", "sep")):
+        token = special.get(role)
+        free = token is not None and token not in taken  # one token may have two roles, but one piece
+        options[f"{name}_id"] = control.index(token) if free else -1
+        if free:
+            options[f"{name}_piece"] = taken[token] = token
+    return {**options, "control_symbols": [token for token in control if token not in taken]}
 
 
 def _finished(proto, kind):

@@ -6,9 +6,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfkor.text import characters, graph
+from tfkor.text import characters
+from tfkor.text.engines import PublishedSentencePiece, WordPiece
+from tfkor.text.engines.sentencepiece import MARK
+from tfkor.text.graph.engines import replace_symbols
+from tfkor.text.graph.normalization import nfc
+from tfkor.text.graph.tokenizer import GraphTokenizer
 from tfkor.text.normalization import DOTTED_I, JAMO, SYLLABLE, SYLLABLES, code_ranges, full_width_table, lower_table
-from tfkor.text.sentencepiece import MARK
+from tfkor.text.tokenizer import Tokenizer
 
 BLANK = ord(" ")
 
@@ -25,36 +30,36 @@ class Characters(NamedTuple):
     row_splits: tf.Tensor
 
     @classmethod
-    def of(cls, texts):
+    def of(cls, texts: tf.Tensor) -> "Characters":
         codes = tf.strings.unicode_decode(texts, "UTF-8")
         places = tf.ragged.range(tf.cast(codes.row_lengths(), tf.int32)).values
         return cls(codes.values, places, places + 1, codes.row_splits)
 
     @property
-    def rows(self):
+    def rows(self) -> tf.Tensor:
         """int64 [N]: the text of each."""
         return tf.RaggedTensor.from_row_splits(self.codes, self.row_splits).value_rowids()
 
     @property
-    def first(self):
+    def first(self) -> tf.Tensor:
         """bool [N]: whether a text begins here."""
         rows = self.rows
         return tf.concat([tf.ones_like(rows[:1], tf.bool), rows[1:] != rows[:-1]], 0)
 
-    def texts(self):
+    def texts(self) -> tf.Tensor:
         """string [B]"""
         return tf.strings.unicode_encode(tf.RaggedTensor.from_row_splits(self.codes, self.row_splits), "UTF-8")
 
-    def mapped(self, table):
+    def mapped(self, table: list[int] | np.ndarray) -> "Characters":
         """Each code c as table[c]; those beyond the table stay."""
         codes = tf.gather(tf.constant(table, tf.int32), tf.minimum(self.codes, len(table) - 1))
         return self._replace(codes=tf.where(self.codes < len(table), codes, self.codes))
 
-    def only(self, kept):
+    def only(self, kept: tf.Tensor) -> "Characters":
         """Those for which `kept`, bool [N], is true."""
         return self.expanded(self.codes[:, None], kept[:, None])
 
-    def expanded(self, codes, kept):
+    def expanded(self, codes: tf.Tensor, kept: tf.Tensor) -> "Characters":
         """Each character as several, int32 [N, k], of which those with `kept`, bool [N, k], are there."""
         begin, end = (
             tf.boolean_mask(tf.broadcast_to(x[:, None], tf.shape(kept)), kept) for x in (self.begin, self.end)
@@ -62,7 +67,7 @@ class Characters(NamedTuple):
         ends = tf.concat([[0], tf.cumsum(tf.reduce_sum(tf.cast(kept, tf.int64), axis=1))], 0)
         return Characters(tf.boolean_mask(codes, kept), begin, end, tf.gather(ends, self.row_splits))
 
-    def spans(self, starts, stops):
+    def spans(self, starts: tf.Tensor, stops: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Runs of characters, starts[i] to stops[i], int64 [R] -> begin and end of what they stand for, int32 [R]."""
         runs = tf.ragged.range(starts, stops)
         return over(runs.value_rowids(), *(tf.gather(x, runs.values) for x in (self.begin, self.end)), runs.nrows())
@@ -78,19 +83,19 @@ class GraphOffsets(tf.Module):
       ValueError: a tokenizer that TensorFlow has no operations for: it splits morphemes, or cleans as XLNet's.
     """
 
-    def __init__(self, tokenizer, name=None):
+    def __init__(self, tokenizer: Tokenizer, name: str | None = None):
         super().__init__(name=name)
         self.normalizer = tokenizer.normalizer
-        self.twin = graph.GraphTokenizer(tokenizer)
-        self.published = tokenizer.type == "published"
+        self.twin = GraphTokenizer(tokenizer)
+        self.published = isinstance(tokenizer.engine, PublishedSentencePiece)
         self.model = None
-        if tokenizer.type == "wordpiece":
+        if isinstance(tokenizer.engine, WordPiece):
             symbols = set(tokenizer.user_symbols)
             self.lengths = np.array([1 if e in symbols else length_of(e) for e in tokenizer.vocab], np.int64)
         else:
             self.model = tf_text.SentencepieceTokenizer(tokenizer.vocab_file)
 
-    def __call__(self, texts):
+    def __call__(self, texts: tf.Tensor) -> list[tf.RaggedTensor]:
         """string [B] -> ids, begin and end of their pieces, three int32 ragged [B, None]."""
         with tf.device("CPU:0"):
             texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
@@ -98,7 +103,7 @@ class GraphOffsets(tf.Module):
             found = self.sentence_pieces(chars) if self.model else self.word_pieces(chars)
             return [tf.RaggedTensor.from_row_splits(values, found[-1]) for values in found[:-1]]
 
-    def normalized(self, chars):
+    def normalized(self, chars: Characters) -> Characters:
         """`GraphTokenizer.normalize`, of Characters."""
         options = self.normalizer
         if options.full_width:
@@ -122,7 +127,7 @@ class GraphOffsets(tf.Module):
 
     # === Pieces: ids, begin, end, all int32 [P], and row_splits ===
 
-    def word_pieces(self, chars):
+    def word_pieces(self, chars: Characters) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         model = self.twin.model
         chars, alone = self.with_symbols(chars) if model.symbols else (chars, tf.zeros_like(chars.codes, tf.bool))
         space = chars.codes == BLANK
@@ -145,10 +150,10 @@ class GraphOffsets(tf.Module):
         splits = tf.gather(pieces.row_splits, tf.gather(words_before, chars.row_splits))
         return pieces.values, begin, end, splits
 
-    def with_symbols(self, chars):
+    def with_symbols(self, chars: Characters) -> tuple[Characters, tf.Tensor]:
         """Characters with one in the place of each user symbol, and bool [N], which those are."""
         model = self.twin.model
-        texts = graph._replace_symbols(chars.texts(), model.symbols, model.private, split=False)
+        texts = replace_symbols(chars.texts(), model.symbols, model.private, split=False)
         codes = tf.strings.unicode_decode(texts, "UTF-8")
         first = min(map(ord, model.symbols.values()))
         sizes = {ord(char): len(symbol) for symbol, char in model.symbols.items()}
@@ -158,7 +163,7 @@ class GraphOffsets(tf.Module):
         begin, end = chars.spans(stops - tf.maximum(size, 1), stops)
         return Characters(codes.values, begin, end, codes.row_splits), size > 0
 
-    def sentence_pieces(self, chars):
+    def sentence_pieces(self, chars: Characters) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         if not self.published:
             chars = single_blanks(chars._replace(codes=tf.where(chars.codes == ord(MARK), BLANK, chars.codes)))
         ids, starts, stops = self.model.tokenize_with_offsets(chars.texts())
@@ -187,22 +192,23 @@ class GraphOffsets(tf.Module):
 SEPARATORS = " 1c-1f"  # str.isspace() holds for these too
 
 
-def length_of(entry):
+def length_of(entry: str) -> int:
+    """The characters of an entry, without ##."""
     return len(entry) - 2 if entry.startswith("##") and len(entry) > 2 else len(entry)
 
 
-def over(segments, begin, end, count):
+def over(segments: tf.Tensor, begin: tf.Tensor, end: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The least begin and the greatest end of each segment."""
     return tf.math.unsorted_segment_min(begin, segments, count), tf.math.unsorted_segment_max(end, segments, count)
 
 
-def inside(codes, table):
+def inside(codes: tf.Tensor, table: str) -> tf.Tensor:
     """Codes int32 [N] -> bool [N]: whether a table of characters.py holds them."""
     edges = [edge for first, last in sorted(code_ranges(table)) for edge in (first, last + 1)]
     return tf.searchsorted(tf.constant(edges, tf.int32), codes, side="right") % 2 == 1
 
 
-def shortened(chars, repeats):
+def shortened(chars: Characters, repeats: int) -> Characters:
     """Characters whose runs of one jamo have at most so many; the last one stands for the rest too."""
     codes = chars.codes
     jamo = (codes >= JAMO[0]) & (codes <= JAMO[1])
@@ -215,14 +221,14 @@ def shortened(chars, repeats):
     return chars.only(place < repeats)
 
 
-def composed(chars):
+def composed(chars: Characters) -> Characters:
     """NFC of Characters.
 
     It keeps the order of equal characters. So among the characters that NFD makes of a text, and of its NFC, the n-th
     of a kind is the same in both, and tells what a composed character is made of.
     """
     texts = chars.texts()
-    after = graph._nfc(texts, cleaned=False)
+    after = nfc(texts, cleaned=False)
 
     def matched():
         codes = tf.strings.unicode_decode(after, "UTF-8")
@@ -235,7 +241,7 @@ def composed(chars):
     return Characters(*tf.cond(tf.reduce_all(after == texts), lambda: tuple(chars), lambda: tuple(matched())))
 
 
-def parts_of(codes, rows):
+def parts_of(codes: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The character that each character of the NFD is from, int64 [P], and their order by text, code and place."""
     parts = tf_text.normalize_utf8(tf.strings.unicode_encode(codes[:, None], "UTF-8"), "NFD")
     parts = tf.strings.unicode_decode(parts, "UTF-8")
@@ -244,7 +250,7 @@ def parts_of(codes, rows):
     return origin, tf.argsort(key, stable=True)
 
 
-def as_jamo(chars):
+def as_jamo(chars: Characters) -> Characters:
     """Hangul syllables as two or three conjoining jamo."""
     place = chars.codes - SYLLABLE
     hangul = (place >= 0) & (place < SYLLABLES)
@@ -253,7 +259,7 @@ def as_jamo(chars):
     return chars.expanded(tf.stack(jamo, axis=1), kept)
 
 
-def single_blanks(chars):
+def single_blanks(chars: Characters) -> Characters:
     """Characters without blanks at the ends of texts, and with one between words, the last of several."""
     blank = chars.codes == BLANK
     end = tf.concat([chars.first[1:], tf.ones_like(blank[:1])], 0)

@@ -2,15 +2,16 @@
 
 import base64
 import binascii
+from pathlib import Path
 
 from tfkor.interop.configs import read_config
-from tfkor.text.published import PublishedTokenizer
+from tfkor.text import Tokenizer
+from tfkor.text.vocabulary import ROLES
 
-ROLES = ("pad", "unk", "cls", "sep", "mask")
 PLACES = ("single_word", "lstrip", "rstrip")  # options of an added token that tfkor's user symbols don't have
 
 
-def read_wordpiece(path, values, config):
+def read_wordpiece(path: Path, values: dict, config: dict) -> tuple[list[str], dict]:
     """The entries of a WordPiece model, and the config with what its normaliser says.
 
     Raises:
@@ -32,8 +33,8 @@ def read_wordpiece(path, values, config):
     return sorted(ids, key=ids.get), {**config, "nfc": "NFC" in found}
 
 
-def read_unigram(path, values, config, nfc):
-    """The PublishedTokenizer of a Unigram model, as transformers writes those of XLM-R, ALBERT and KoBERT.
+def read_unigram(path: Path, values: dict, config: dict, nfc: bool) -> Tokenizer:
+    """The Tokenizer of a Unigram model, as transformers writes those of XLM-R, ALBERT and KoBERT.
 
     Raises:
       ValueError: no special token for a role, or a normaliser that tfkor does not have.
@@ -58,12 +59,12 @@ def read_unigram(path, values, config, nfc):
     )
     try:
         charsmap = base64.b64decode(found.get("Precompiled", {}).get("precompiled_charsmap") or "", validate=True)
-        return PublishedTokenizer(unigram_model(pieces, unknown, special, charsmap), vocab, special, **options)
+        return Tokenizer.from_published(unigram_model(pieces, unknown, special, charsmap), vocab, special, **options)
     except (ValueError, binascii.Error) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def steps_of(normalizer, path):
+def steps_of(normalizer: dict | None, path: Path) -> list[dict]:
     """The normalisers of a tokenizer.json in their order, a Sequence as its parts."""
     if normalizer is None:
         return []
@@ -74,12 +75,11 @@ def steps_of(normalizer, path):
     return [normalizer]
 
 
-def special_of(vocab, config, path):
+def special_of(vocab: list[str], config: dict, path: Path) -> dict[str, str]:
     """{"pad": "<pad>", ...} of a tokenizer_config.json, else of the usual names."""
     special = {}
     for role in ROLES:
-        value = config.get(f"{role}_token")
-        value = value.get("content") if isinstance(value, dict) else value
+        value = token_of(config, role)
         usual = [f"[{role.upper()}]", f"<{role}>", *{"cls": ["<s>"], "sep": ["</s>"]}.get(role, [])]
         wanted = [value] if value else usual
         special[role] = next((name for name in wanted if name in vocab), None)
@@ -88,7 +88,19 @@ def special_of(vocab, config, path):
     return special
 
 
-def separators(post_processor):
+def token_of(config: dict, role: str) -> str | None:
+    """The token that a tokenizer_config.json names for a role, None for none."""
+    value = config.get(f"{role}_token")
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def named_in(vocab: list[str], config: dict) -> dict[str, str]:
+    """The special tokens of a tokenizer_config.json, apart from those that the vocabulary does not hold."""
+    found = {f"{role}_token": token_of(config, role) for role in ROLES}
+    return {name: token for name, token in found.items() if token in vocab}
+
+
+def separators(post_processor: dict) -> int:
     """How many separators a pair of texts has, the last one among them."""
     if post_processor.get("type") == "RobertaProcessing":
         return 3
@@ -96,7 +108,9 @@ def separators(post_processor):
     return len(names) - 1  # all but the first one
 
 
-def unigram_model(pieces, unknown, special, charsmap):
+def unigram_model(
+    pieces: list[tuple[str, float]], unknown: int, special: dict[str, str], charsmap: bytes
+) -> bytes:
     """bytes: the sentencepiece model of (piece, score) pairs."""
     from sentencepiece import sentencepiece_model_pb2
 
@@ -111,7 +125,7 @@ def unigram_model(pieces, unknown, special, charsmap):
     return model.SerializeToString(deterministic=True)
 
 
-def added_tokens(folder, config, values):
+def added_tokens(folder: Path, config: dict, values: dict) -> list[tuple[int, str]]:
     """[(id, content)] of the tokens that were added to the vocabulary of a folder, in the order of their ids.
 
     Args:
@@ -131,7 +145,7 @@ def added_tokens(folder, config, values):
         found = {i: {"content": content} for content, i in read_config(path).items()}
     else:
         return []
-    roles = {f"[{role.upper()}]" for role in ROLES}
+    roles = {f"[{role.upper()}]" for role in ROLES} | {token_of(config, role) for role in ROLES}
     tokens = {i: token for i, token in sorted(found.items()) if token["content"] not in roles}
     for token in tokens.values():
         if options := [name for name in PLACES if token.get(name)]:
@@ -139,7 +153,7 @@ def added_tokens(folder, config, values):
     return [(i, token["content"]) for i, token in tokens.items()]
 
 
-def refuse_added(folder, added):
+def refuse_added(folder: Path, added: list[tuple[int, str]]) -> None:
     """ValueError where tokens were added to a vocabulary whose model looks for no others than its own pieces."""
     usual = {f"<{name}>" for name in ("s", "/s", *ROLES)}
     if found := [content for _, content in added if content not in usual]:
@@ -149,13 +163,13 @@ def refuse_added(folder, added):
         )
 
 
-def added_here(values, size):
+def added_here(values: dict, size: int) -> list[tuple[int, str]]:
     """[(id, content)] of the added tokens of a tokenizer.json that come after the model's `size` pieces."""
     found = sorted((token["id"], token["content"]) for token in values.get("added_tokens") or [])
     return [pair for pair in found if pair[0] >= size]
 
 
-def with_added(entries, added, source):
+def with_added(entries: list[str], added: list[tuple[int, str]], source: Path) -> list[str]:
     """The entries with the added tokens behind them; raises ValueError where an id is another one's."""
     entries = list(entries)
     for i, content in added:

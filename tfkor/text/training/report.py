@@ -2,16 +2,18 @@
 
 import statistics
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
 from tfkor.text.normalization import SYLLABLE, SYLLABLES
+from tfkor.text.tokenizer import Tokenizer
 
 ROUNDS = 3  # of timing, fewer after
 PATIENCE = 20  # seconds
 
 
-def tokenizer_report(tokenizer, texts):
+def tokenizer_report(tokenizer: Tokenizer, texts: Iterable[str]) -> dict:
     """How `tokenizer` does on `texts`, a list of str.
 
     Returns:
@@ -26,8 +28,9 @@ def tokenizer_report(tokenizer, texts):
         characters_per_second: on one core, the median of up to three rounds.
 
     Raises:
-      ValueError: no token in the texts.
+      ValueError: no token in the texts, or a tokenizer without an unk token.
     """
+    tokenizer.template.required("unk", "the report")
     texts = list(texts)
     ids, first = tokenizer.ids_and_eojeols(texts)
     tokens, eojeols = len(ids.values), int(first.sum())
@@ -60,14 +63,14 @@ def tokenizer_report(tokenizer, texts):
     }
 
 
-def covered_syllables(tokenizer):
+def covered_syllables(tokenizer: Tokenizer) -> int:
     """How many of the 11,172 Hangul syllables have no [UNK], at the start of a word and inside."""
     ids = tokenizer.ids([chr(code) * 2 for code in range(SYLLABLE, SYLLABLE + SYLLABLES)])
     unknown = np.append(0, np.cumsum(ids.values == tokenizer.unk_id))[ids.row_splits]
     return int((np.diff(unknown) == 0).sum())
 
 
-def markdown(reports):
+def markdown(reports: dict[str, dict]) -> str:
     """A table in Markdown: a row for each figure, a column for each of `reports`, a dict name -> report."""
     names = list(reports)
     figures = list(next(iter(reports.values())))

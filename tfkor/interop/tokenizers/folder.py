@@ -1,12 +1,13 @@
-"""Tokenizers of published checkpoints, in and out: vocab.txt, sentencepiece models, tokenizer.json."""
+"""The tokenizer in a folder of a published checkpoint, in and out: vocab.txt, sentencepiece models, tokenizer.json."""
 
 from pathlib import Path
 
 from tfkor.files import new_file, write_json
 from tfkor.interop.configs import read_config
-from tfkor.interop.fast_tokenizers import fast_tokenizer, special_tokens
-from tfkor.interop.tokenizer_json import (
+from tfkor.interop.tokenizers.fast import fast_tokenizer, special_tokens
+from tfkor.interop.tokenizers.tokenizer_json import (
     added_tokens,
+    named_in,
     read_unigram,
     read_wordpiece,
     refuse_added,
@@ -14,8 +15,7 @@ from tfkor.interop.tokenizer_json import (
     with_added,
 )
 from tfkor.text import Tokenizer
-from tfkor.text.published import PublishedTokenizer
-from tfkor.text.vocabulary import read_vocab
+from tfkor.text.vocabulary import OF_BERT, read_vocab
 
 # sentencepiece models as they are called: spiece.model (ALBERT, KoBERT), XLM-R's, monologg/kobert's
 SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer_78b3253a26.model")
@@ -24,7 +24,7 @@ CONFIG = "tokenizer_config.json"
 OWN = "tfkor_tokenizer"
 
 
-def read_tokenizer(folder, nfc=False, lowercase=None):
+def read_tokenizer(folder: str | Path, nfc: bool = False, lowercase: bool | None = None) -> Tokenizer:
     """Returns the tokenizer of a folder of Hugging Face `transformers`, or of google-research.
 
     It normalises as published; one that tfkor wrote is as it was. A literal [MASK] in a text is plain text, as in all
@@ -66,10 +66,12 @@ def read_tokenizer(folder, nfc=False, lowercase=None):
         expected = ", ".join(("vocab.txt", "tokenizer.json", *SENTENCEPIECE))
         raise FileNotFoundError(f"{folder}: no vocabulary; expected one of {expected}")
     lowercase = wordpiece_case(config, folder / CONFIG) if lowercase is None else lowercase
-    return wordpiece(entries, added, folder, lowercase=lowercase, nfc=nfc or config.get("nfc", False))
+    special = special_of(entries, named_in(entries, config), folder)
+    nfc = nfc or config.get("nfc", False)
+    return wordpiece(entries, added, folder, special_tokens=special, lowercase=lowercase, nfc=nfc)
 
 
-def wordpiece(entries, added, folder, **options):
+def wordpiece(entries: list[str], added: list[tuple[int, str]], folder: Path, **options) -> Tokenizer:
     """The Tokenizer of a vocabulary, with the added tokens as its user symbols."""
     symbols = [content for _, content in added]
     tokenizer = Tokenizer.from_vocab(with_added(entries, added, folder), user_symbols=symbols, **options)
@@ -81,7 +83,7 @@ def wordpiece(entries, added, folder, **options):
     return tokenizer
 
 
-def wordpiece_case(config, path):
+def wordpiece_case(config: dict, path: Path) -> bool:
     """Whether a tokenizer_config.json folds case; raises ValueError for what tfkor's WordPiece does not do."""
     lowercase = config.get("do_lower_case", True)  # the default of BertTokenizer, also where there is no file
     strips = config.get("strip_accents")
@@ -97,7 +99,8 @@ def wordpiece_case(config, path):
     return lowercase
 
 
-def read_sentencepiece(path, config, nfc):
+def read_sentencepiece(path: Path, config: dict, nfc: bool) -> Tokenizer:
+    """The Tokenizer of a published sentencepiece model; XLM-R's is known by its file's name."""
     from sentencepiece import SentencePieceProcessor
 
     proto = path.read_bytes()
@@ -108,16 +111,19 @@ def read_sentencepiece(path, config, nfc):
     pieces = [processor.IdToPiece(i) for i in range(len(processor))]
     if path.name == "sentencepiece.bpe.model":  # fairseq's ids: its special tokens first, the model's without its own
         vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
-        return PublishedTokenizer(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
+        return Tokenizer.from_published(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
     vocab = read_vocab(path.with_name("vocab.txt")) if path.with_name("vocab.txt").is_file() else None
     special = special_of(vocab or pieces, {}, path)
     try:
-        return PublishedTokenizer(proto, vocab, special, "xlnet", nfc, lowercase=bool(config.get("do_lower_case")))
+        lowercase = bool(config.get("do_lower_case"))
+        return Tokenizer.from_published(proto, vocab, special, cleaning="xlnet", nfc=nfc, lowercase=lowercase)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def write_tokenizer(folder, tokenizer, max_length=512, segments=True):
+def write_tokenizer(
+    folder: str | Path, tokenizer: Tokenizer, max_length: int = 512, segments: bool = True
+) -> None:
     """Writes the files from which transformers makes a tokenizer with equal ids.
 
     One that these files don't hold whole has its own too, in the folder OWN, from which `read_tokenizer` has it back.
@@ -136,8 +142,7 @@ def write_tokenizer(folder, tokenizer, max_length=512, segments=True):
     if tokenizer.type == "wordpiece":
         with new_file(folder / "vocab.txt") as path:
             path.write_bytes(tokenizer.vocab_file)
-        plain = Tokenizer.from_vocab(tokenizer.vocab, lowercase=tokenizer.normalizer.lowercase, nfc=False)
-        whole = plain.fingerprint == tokenizer.fingerprint
+        whole = is_plain(tokenizer)
     if not whole:
         (folder / OWN).mkdir()
         tokenizer.save(folder / OWN)
@@ -158,3 +163,11 @@ def write_tokenizer(folder, tokenizer, max_length=512, segments=True):
         },
     )
     write_json(folder / "special_tokens_map.json", special)
+
+
+def is_plain(tokenizer: Tokenizer) -> bool:
+    """Whether vocab.txt and do_lower_case say all about a WordPiece tokenizer: it is as BERT's."""
+    if tokenizer.special_tokens != OF_BERT:
+        return False
+    plain = Tokenizer.from_vocab(tokenizer.vocab, lowercase=tokenizer.normalizer.lowercase, nfc=False)
+    return plain.fingerprint == tokenizer.fingerprint

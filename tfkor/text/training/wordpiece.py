@@ -1,33 +1,36 @@
 """train_wordpiece: a WordPiece vocabulary from text, the same one each time."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 from tokenizers import Tokenizer as Trained
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.trainers import BpeTrainer
 
-from tfkor.text.corpus import ASCII, Corpus, checked_symbols
+from tfkor.text.engines.wordpiece import words
 from tfkor.text.normalization import ALONE, CUT, Normalizer, to_text
+from tfkor.text.ragged import spans
+from tfkor.text.training.corpus import ASCII, Corpus, checked_symbols, training_tokens
 from tfkor.text.vocabulary import SPECIAL_TOKENS, reserved
-from tfkor.text.wordpiece import spans, words
 
 FIRST_CODE = 0xF0000  # the trainer sees characters as code points from here on, two of each
 
 
 def train_wordpiece(
-    texts,
-    vocab_size,
+    texts: Iterable[str],
+    vocab_size: int,
     *,
-    max_word_chars=100,
-    min_frequency=2,
-    alphabet_limit=None,
-    required_characters=ASCII,
-    special_tokens=SPECIAL_TOKENS,
-    unused_slots=0,
-    user_symbols=(),
-    show_progress=False,
+    max_word_chars: int = 100,
+    min_frequency: int = 2,
+    alphabet_limit: int | None = None,
+    required_characters: str = ASCII,
+    special_tokens: Mapping[str, str] | Sequence[str] | None = SPECIAL_TOKENS,
+    unused_slots: int = 0,
+    user_symbols: Sequence[str] = (),
+    show_progress: bool = False,
     **normalization,
-):
+) -> list[str]:
     """Learns a WordPiece vocabulary with the trainer of Hugging Face `tokenizers`.
 
     That trainer numbers the characters in the order of a hash table, so two runs give two vocabularies. Here they are
@@ -43,7 +46,8 @@ def train_wordpiece(
         characters, each with and without ##, take half of the vocabulary at most.
       required_characters: are in the alphabet in any case; for all Hangul syllables add
         `"".join(map(chr, range(0xAC00, 0xD7A4)))`, which takes 22,344 entries.
-      special_tokens: come first, in this order.
+      special_tokens: come first, in this order: a dict of roles and tokens, as for the Tokenizer that will use it, or
+        the tokens alone.
       unused_slots: how many entries [unused0], [unused1] ... follow, for tokens of one's own.
       user_symbols: come next; give them to the Tokenizer too, for which each is one piece wherever it stands in a text.
       normalization: lowercase, nfc ..., see `Normalizer`; the same as for the Tokenizer that will use it. With
@@ -56,6 +60,8 @@ def train_wordpiece(
       ValueError: no words in the texts, or a vocab_size too small for the alphabet.
     """
     normalizer = Normalizer(**normalization)
+    if special_tokens is None or isinstance(special_tokens, Mapping):
+        special_tokens = dict.fromkeys(training_tokens(special_tokens, normalizer).values())
     first = reserved(special_tokens, unused_slots, checked_symbols(user_symbols, normalizer))
     corpus = Corpus(texts, normalizer, first[len(first) - len(user_symbols) :])
     limit = vocab_size // 4 if alphabet_limit is None else alphabet_limit
