@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfkor.pretraining.objectives import sample
+from tfkor.pretraining.objectives.rtd import sample
 
 
 @pytest.mark.parametrize("vocab_size", [100, 128, 300])

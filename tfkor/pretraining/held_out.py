@@ -31,15 +31,15 @@ def held_out_batches(batches, count):
     return [batches.assemble(rows, slice(i * size, (i + 1) * size), 0) for i in range(count)]
 
 
-def told_of_little_text(batches, drawn):
-    """A line for who gets less than one batch from `held_out_batches`, or None."""
+def little_text(batches, drawn):
+    """What to say where `held_out_batches` gave less than one batch, or None."""
     rows = len(drawn[0]["input_mask"]) if drawn else 0
     if rows >= batches.batch_size:
         return None
     documents = batches.shards.manifest["documents"]
     return (
-        f"--held_out={batches.held_out} of {documents:,} documents gives {rows} rows of {batches.recipe.length} ids: "
-        + ("evaluations take these" if rows else "nothing is evaluated; expected a larger share, or 0")
+        f"held_out={batches.held_out} of {documents:,} documents gives {rows} rows of {batches.recipe.length} ids: "
+        + ("evaluations take these" if rows else "nothing is evaluated; expected a larger fraction, or 0")
     )
 
 

@@ -1,6 +1,7 @@
 """Which tokens are masked, drawn anew for each batch in NumPy; the draws are keyed by example."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,49 @@ class Masking:
     def predictions(self, length):
         """The number of positions to reserve for rows of `length` ids."""
         return max(1, round(self.rate * length))
+
+
+class Vocabulary(NamedTuple):
+    """What masks need to know of the ids: that of [MASK], which ones are ordinary pieces, int [V'], and which ones
+    continue a word, bool [V]."""
+
+    mask_id: int
+    ordinary_ids: np.ndarray
+    continuations: np.ndarray
+
+    @classmethod
+    def of(cls, tokenizer):
+        special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+        ordinary_ids = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+        return cls(tokenizer.mask_id, ordinary_ids, np.asarray(tokenizer.continuations))
+
+
+class Examples(NamedTuple):
+    """The rows of a batch, laid out, that an objective makes a batch of.
+
+    batch: dict of int32 [B, S]: input_word_ids, input_mask, segment_ids, and positions where rows are packed.
+    maskable, eojeol_starts: bool [B, S]: all but special tokens and padding; where eojeols begin.
+    pair_labels: int32 [B], see Rows. keys: uint64 [B], what the random numbers of each example depend on.
+    """
+
+    batch: dict
+    maskable: np.ndarray
+    eojeol_starts: np.ndarray
+    pair_labels: np.ndarray
+    keys: np.ndarray
+
+
+def mask_examples(examples, recipe, vocabulary):
+    """`draw_masks` of Examples, as a Recipe says."""
+    rows = {
+        **examples.batch,
+        "maskable": examples.maskable,
+        "continuations": vocabulary.continuations[examples.batch["input_word_ids"]],
+        "eojeol_starts": examples.eojeol_starts,
+    }
+    return draw_masks(
+        rows, recipe.masking, examples.keys, recipe.predictions, vocabulary.mask_id, vocabulary.ordinary_ids
+    )
 
 
 def draw_masks(rows, masking, keys, max_predictions, mask_id, ordinary_ids):

@@ -1,6 +1,8 @@
 """Pretraining that starts from a checkpoint: its tokenizer must fit, and its heads come along."""
 
-PUBLISHED_PAIRS = {"Bert": "nsp", "Albert": "sop"}  # what a published PairHead was trained on
+from tfkor.models import Albert, Bert
+
+PUBLISHED_PAIRS = {Bert: "nsp", Albert: "sop"}  # what a published PairHead was trained on
 
 
 def check_tokenizer(source, found, name, expected):
@@ -16,7 +18,7 @@ def check_tokenizer(source, found, name, expected):
     if found is None or found.fingerprint == expected.fingerprint:
         return None
     both = (
-        f"--init_checkpoint={source} has the tokenizer {found.fingerprint[:16]}... of {found.vocab_size:,} pieces, "
+        f"init_checkpoint={source} has the tokenizer {found.fingerprint[:16]}... of {found.vocab_size:,} pieces, "
         f"{name} {expected.fingerprint[:16]}... of {expected.vocab_size:,}"
     )
     pairs = list(zip(found.vocab, expected.vocab))
@@ -58,5 +60,5 @@ def is_other_pair(model, head, theirs):
     """Whether one was trained on NSP and the other on SOP."""
     if not head.name.startswith(("nsp", "sop")):
         return False
-    published = PUBLISHED_PAIRS.get(type(model.encoder).__name__)
+    published = PUBLISHED_PAIRS.get(type(model.encoder))
     return head.name != (f"{published}_head" if theirs.name == "pair_head" else theirs.name)

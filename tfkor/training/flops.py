@@ -22,17 +22,12 @@ def head_flops(head, vectors, table=None):
     return 2 * vectors * (kernel_size(head) + (0 if table is None else int(np.prod(table.shape))))
 
 
-def training_flops(model, batch_size, length, predictions):
-    """Operations of a training step of an objective (tfkor.pretraining): three times those of the forward pass.
+def training_flops(model, batch_size: int, recipe) -> int:
+    """Operations of a training step of an objective (tfkor.pretraining): three times those of its forward pass.
 
     What recomputation adds is not counted, so MFU says how fast the model trains, not how busy the machine is.
     """
-    forward = sum(encoder_flops(encoder, batch_size, length) for encoder in model.encoders.values())
-    table = model.encoders.get("generator", model.encoders["encoder"]).word_embeddings
-    forward += head_flops(model.masked_lm_head, batch_size * predictions, table)
-    if hasattr(model, "discriminator_head"):
-        forward += head_flops(model.discriminator_head, batch_size * length)
-    return 3 * forward
+    return 3 * model.forward_flops(batch_size, recipe)
 
 
 def kernel_size(layer):
