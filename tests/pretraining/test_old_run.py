@@ -1,6 +1,6 @@
 """A run that tfkor of September 2026 began and SIGTERM stopped is resumed.
 
-old_run/ is what it left after 10 of 20 steps, and after.jsonl is the log of the others of the run that nobody stopped.
+old_run/ is what it left after 10 of 20 steps; after.jsonl is the log of the others, when that version went on itself.
 """
 
 import json
@@ -18,7 +18,7 @@ OLD_RUN = Path(__file__).with_name("old_run")
 SIZES = dict(embedding_size=6, max_position_embeddings=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
 
 
-def test_a_run_of_an_older_version_goes_on_as_if_nobody_had_stopped_it(tmp_path, shards):
+def test_a_run_of_an_older_version_goes_on_as_with_that_version(tmp_path, shards):
     folder = shutil.copytree(OLD_RUN, tmp_path / "run")
     keras.utils.set_random_seed(5)  # another one: the states of its random numbers are in the checkpoint
     discriminator = Electra(ElectraConfig(shards.tokenizer.vocab_size, intermediate_size=16, **SIZES))

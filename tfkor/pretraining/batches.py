@@ -45,6 +45,10 @@ class Recipe:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective is {self.objective!r}; expected one of {list(OBJECTIVES)}")
         check_rows(self.length, self.pairs, self.packing)
+        if self.max_predictions is not None and not 1 <= self.max_predictions <= self.length:
+            raise ValueError(f"max_predictions is {self.max_predictions}; expected 1 to the length, {self.length}")
+        if not 0 <= self.short_seq_prob <= 1:
+            raise ValueError(f"short_seq_prob is {self.short_seq_prob}; expected a probability")
 
     @property
     def predictions(self) -> int:
@@ -77,7 +81,17 @@ class PretrainingBatches:
       ValueError: an epoch doesn't fill one batch, or NSP with one document in all.
     """
 
-    def __init__(self, shards, recipe, batch_size, seed=0, held_out=0.0, part="train", group=8, on_damage="stop"):
+    def __init__(
+        self,
+        shards,
+        recipe: Recipe,
+        batch_size: int,
+        seed: int = 0,
+        held_out: float = 0.0,
+        part: str = "train",
+        group: int = 8,
+        on_damage: str = "stop",
+    ):
         self.shards, self.recipe, self.batch_size, self.seed = shards, recipe, batch_size, seed
         self.held_out, self.part, self.group, self.on_damage = held_out, part, group, on_damage
         if recipe.pairs == "nsp" and (found := shards.manifest["documents"]) < 2:

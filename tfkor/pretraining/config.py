@@ -12,7 +12,7 @@ from tfkor.training.devices import STRATEGIES
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingConfig(TrainingConfig):
-    """All that decides a run of run_pretraining: its model, objective, rows, training, and where it lies.
+    """All that decides a run of run_pretraining: its model, objective, rows, training, and its folder.
 
         PretrainingConfig(shards="runs/shards", model_dir="runs/electra", model="electra", steps=10_000)
 
@@ -22,7 +22,7 @@ class PretrainingConfig(TrainingConfig):
 
     shards: str | None = option(None, "Folder that create_pretraining_data wrote.", may_change=True)
     tfrecords: tuple[str, ...] | None = option(
-        None, "In place of shards: files that google-research/bert or Model Garden wrote.", may_change=True
+        None, "Instead of shards: files that google-research/bert or Model Garden wrote.", may_change=True
     )
     tokenizer_dir: str | None = option(
         None, "For TFRecords: the tokenizer whose vocabulary made them.", may_change=True
@@ -35,7 +35,7 @@ class PretrainingConfig(TrainingConfig):
     model: str = option("bert", "Architecture.")
     size: str = option("small", "Size of the encoder: tiny, mini, small, base, large ...")
     generator_size: float | None = option(
-        None, "ELECTRA: the generator's share of the width; by default the paper's.", lower=0.01, upper=1.0
+        None, "ELECTRA: the generator's width, as a fraction; by default the paper's.", lower=0.01, upper=1.0
     )
     max_positions: int = option(512, "Ids that a row of the encoder may have.", lower=3)
     hidden_dropout: float = option(0.1, "Dropout of embeddings and layers.", lower=0.0, upper=0.99)
@@ -49,7 +49,7 @@ class PretrainingConfig(TrainingConfig):
         "What is masked as a whole: token, whole_word, eojeol, span; or a mixture, span:1,token:1",
         of_rows=True,
     )
-    mask_rate: float = option(0.15, "Share of the tokens to predict.", lower=0.001, upper=0.999, of_rows=True)
+    mask_rate: float = option(0.15, "Fraction of the tokens to predict.", lower=0.001, upper=0.999, of_rows=True)
     max_predictions: int | None = option(
         None, "Positions to predict in a row; by default mask_rate of its length.", lower=1, of_rows=True
     )
@@ -64,8 +64,8 @@ class PretrainingConfig(TrainingConfig):
     long_batch_size: int | None = option(
         None, "Rows of these steps; by default the same number of ids.", lower=1, of_rows=True
     )
-    long_share: float = option(0.1, "Share of these steps.", lower=0.001, upper=0.999, of_rows=True)
-    held_out: float = option(0.005, "Share of the documents to evaluate on.", lower=0.0, upper=0.999, of_rows=True)
+    long_share: float = option(0.1, "Fraction of the steps with these rows.", lower=0.001, upper=0.999, of_rows=True)
+    held_out: float = option(0.005, "Fraction of the documents to evaluate on.", lower=0.0, upper=0.999, of_rows=True)
     on_damaged_shard: str = option(
         "stop", "What to do with a damaged shard.", choices=("skip", "stop"), may_change=True, of_rows=True
     )

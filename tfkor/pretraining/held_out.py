@@ -7,7 +7,7 @@ from tfkor.pretraining.batches import GroupRows
 from tfkor.text.wordpiece import spans
 
 
-def held_out_batches(batches, count):
+def held_out_batches(batches, count: int) -> list[dict]:
     """Returns up to `count` batches, always the same ones, from the held-out documents of as many shards as it takes.
 
     Where they don't fill one batch, it has less rows; without any rows there is none. Rows are made of the documents
@@ -31,7 +31,7 @@ def held_out_batches(batches, count):
     return [batches.assemble(rows, slice(i * size, (i + 1) * size), 0) for i in range(count)]
 
 
-def little_text(batches, drawn):
+def little_text(batches, drawn) -> str | None:
     """What to say where `held_out_batches` gave less than one batch, or None."""
     rows = len(drawn[0]["input_mask"]) if drawn else 0
     if rows >= batches.batch_size:

@@ -120,7 +120,8 @@ class Pretraining(Trainer):
         self.restore()
         self.schedule = self.config.schedule_of(self.steps)
         with self.listening(), lost_processes_named():
-            for self.phase, end in enumerate(self.phase_ends()):
+            for number, end in enumerate(self.phase_ends()):
+                self.phase = number
                 if self.step < end:
                     self.train_phase(end)
         self.save()

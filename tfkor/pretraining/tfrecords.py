@@ -30,7 +30,9 @@ class TFRecordBatches:
       ValueError: ids outside the tokenizer's vocabulary, or less than B examples.
     """
 
-    def __init__(self, paths, tokenizer, batch_size, pairs=None, objective="mlm", seed=0):
+    def __init__(
+        self, paths, tokenizer, batch_size: int, pairs: str | None = None, objective: str = "mlm", seed: int = 0
+    ):
         self.files, self.tokenizer, self.batch_size, self.seed = tfrecord_files(paths), tokenizer, batch_size, seed
         first = next(read_tfrecords(self.files[0], 1))
         self.recipe = Recipe(

@@ -10,6 +10,7 @@ from tfkor.scripts import say
 from tfkor.training.config import kind_of
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they are those of the program, which --help shows
 SWITCH = {"auto": None, "true": True, "false": False}  # of a bool that may be None
 
 

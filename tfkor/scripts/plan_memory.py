@@ -70,16 +70,16 @@ def label(precision, recompute):
     return f"{precision}{mark}{', gradient checkpointing' if recompute else ''}"
 
 
-def parts(config, room):
+def parts(config, available):
     """Prints what each part takes at each moment; {label: what the moment takes that needs most}."""
     found, asked = {}, FLAGS.gradient_checkpointing
     for recompute in (False, True) if asked == "both" else (asked == "true",):
         options = options_at(FLAGS.length) | dict(precision=FLAGS.precision, gradient_checkpointing=recompute)
-        largest = largest_batch(config, FLAGS.length, room, **options)
+        largest = largest_batch(config, FLAGS.length, available, **options)
         batch_size = FLAGS.batch_size or largest
         plans = memory_moments(config, batch_size, FLAGS.length, **options)
         plan = max(plans, key=lambda plan: plan.total)
-        fits = "fits" if plan.total <= room else "does not fit"
+        fits = "fits" if plan.total <= available else "does not fit"
         name = label(FLAGS.precision, recompute)
         print(f"\n{name}: length {FLAGS.length}, batch {batch_size} {fits}, {largest} is the largest that does")
         print(f"\n| GiB at | {' | '.join(PARTS)} | all |\n|---|{'--:|' * (1 + len(PARTS))}")
@@ -95,7 +95,7 @@ def parts(config, room):
     return found
 
 
-def table(config, room):
+def table(config, available):
     """Prints the largest batches by length; {length: {label: batch}}."""
     lengths = [length for length in PUBLISHED_BATCHES if length <= config.max_position_embeddings]
     kinds = [(precision, recompute) for precision in PRECISIONS for recompute in (False, True)]
@@ -106,7 +106,7 @@ def table(config, room):
         published, options = PUBLISHED_BATCHES[length], options_at(length)
         row = {
             label(*kind): largest_batch(
-                config, length, room, precision=kind[0], gradient_checkpointing=kind[1], **options
+                config, length, available, precision=kind[0], gradient_checkpointing=kind[1], **options
             )
             for kind in kinds
         }
@@ -118,13 +118,13 @@ def table(config, room):
 
 def job():
     note_old_names(RENAMED)
-    room = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
-    if room <= 0:
+    available = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
+    if available <= 0:
         raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")
     config = encoder_config()
     task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining"
     print(f"{FLAGS.model}-{FLAGS.size}, {task}, {FLAGS.optimizer}, {FLAGS.device_gib:g} GiB")
-    return {"parts": parts(config, room), "largest_batches": table(config, room)}
+    return {"parts": parts(config, available), "largest_batches": table(config, available)}
 
 
 if __name__ == "__main__":

@@ -27,24 +27,24 @@ class Checkpoints:
       on_damage: what to do with a checkpoint that is not whole: "skip" to the one before, with a warning, or "stop".
     """
 
-    def __init__(self, folder, keep=3, on_damage="skip"):
+    def __init__(self, folder, keep: int | None = 3, on_damage: str = "skip"):
         if on_damage not in ("skip", "stop"):
             raise ValueError(f'on_damage is {on_damage!r}; expected "skip" or "stop"')
         if keep is not None and keep < 1:
             raise ValueError(f"keep is {keep}; expected at least 1, or None for all")
         self.folder, self.keep, self.on_damage = Path(folder), keep, on_damage
 
-    def steps(self):
+    def steps(self) -> list[int]:
         """The steps of the checkpoints that are there, ascending; they may be damaged."""
         if not self.folder.is_dir():
             return []
         found = (NAME.match(path.name) for path in self.folder.iterdir() if path.is_dir())
         return sorted(int(match[1]) for match in found if match)
 
-    def path(self, step):
+    def path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
 
-    def save(self, step, groups, state=None):
+    def save(self, step: int, groups: dict, state: dict | None = None):
         """Writes a checkpoint and then removes the oldest beyond `keep`; a failure leaves what was there as it was.
 
         Args:
@@ -79,7 +79,7 @@ class Checkpoints:
             for old in self.steps()[: -self.keep]:
                 shutil.rmtree(self.path(old), ignore_errors=True)
 
-    def load(self, step):
+    def load(self, step: int) -> tuple[dict, dict]:
         """Returns (groups, state) of a checkpoint.
 
         Raises:

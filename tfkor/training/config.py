@@ -106,7 +106,7 @@ class TrainingConfig(Options):
         "linear", "Decay in a line, to a peak in the middle, or as a power.", choices=("linear", "triangular", "poly")
     )
     warmup: float = option(
-        0.1, "Share of the steps in which the learning rate rises; triangular has 0.5.", lower=0.0, upper=1.0
+        0.1, "Fraction of the steps in which the learning rate rises; triangular has 0.5.", lower=0.0, upper=1.0
     )
     power: float = option(2.0, "Of the schedule poly.", lower=0.0)
     clip_norm: float = option(1.0, "Largest norm of the gradient.", lower=1e-6)

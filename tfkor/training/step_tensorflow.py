@@ -1,6 +1,5 @@
 """The compiled step on TensorFlow: a graph, with or without XLA, on one device or under a tf.distribute.Strategy."""
 
-import tensorflow as tf
 from keras import ops
 
 from tfkor.training.devices.tensorflow import distributed_function
@@ -23,6 +22,7 @@ def compile_inference(model, fn):
 
 def training_function(step, jit_compile):
     """`update(batch of tensors) -> metrics`, which a replica runs on its part of a batch."""
+    import tensorflow as tf
 
     def gradients_of(batch):
         with tf.GradientTape() as tape:
@@ -72,11 +72,15 @@ class OneDevice:
     """A function of a dict of arrays as a graph, traced once for all shapes, or once for each."""
 
     def __init__(self, fn, jit_compile, static_shapes=False):
+        import tensorflow as tf
+
         self.fn = tf.function(fn, jit_compile=jit_compile, autograph=False)  # no Python loops: faster to trace
         self.static_shapes = static_shapes
         self.traced = {}
 
     def __call__(self, batch):
+        import tensorflow as tf
+
         tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
         static = self.static_shapes
         shapes = {name: tuple(t.shape) if static else (None,) * t.shape.rank for name, t in tensors.items()}

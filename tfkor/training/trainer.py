@@ -38,7 +38,7 @@ class Trainer:
             call(self.callbacks, "on_step_end", self.step, self.metrics)
             if self.is_due(self.log_every) or self.step == end:
                 self.log(batch)
-            if self.stop_signal or self.is_due(self.save_every) and not is_last:
+            if self.stop_signal or (self.is_due(self.save_every) and not is_last):
                 self.save()
             if self.is_due(self.eval_every) and not is_last:
                 self.evaluate()
