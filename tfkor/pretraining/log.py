@@ -36,22 +36,24 @@ def is_before(line, step):
 
 
 class Window:
-    """The steps between two lines: their losses, which may not be computed yet, real tokens, and seconds.
+    """The steps between two lines: their metrics, real tokens, and seconds.
+
+    The first look at a loss may wait for a device or a worker, so the metrics are kept as they come.
 
     Args:
-      losses: of steps before, that its mean loss counts too.
+      metrics: of steps before, that the mean loss counts too.
     """
 
-    def __init__(self, losses=()):
-        self.start, self.steps, self.tokens, self.losses = time.monotonic(), 0, 0, list(losses)
+    def __init__(self, metrics=()):
+        self.start, self.steps, self.tokens, self.metrics = time.monotonic(), 0, 0, list(metrics)
 
-    def add(self, tokens: int, loss):
+    def add(self, tokens: int, metrics):
         self.steps += 1
         self.tokens += tokens
-        self.losses.append(loss)
+        self.metrics.append(metrics)
 
     def mean_loss(self) -> float:
-        return sum(float(loss) for loss in self.losses) / len(self.losses)
+        return sum(float(metrics["loss"]) for metrics in self.metrics) / len(self.metrics)
 
     def seconds(self) -> float:
         return max(time.monotonic() - self.start, 1e-9)

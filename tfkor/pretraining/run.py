@@ -1,6 +1,7 @@
 """The training program of a language model: steps, log, evaluation, checkpoints, and going on after any end."""
 
 import itertools
+import json
 import sys
 import time
 from pathlib import Path
@@ -88,7 +89,7 @@ class Pretraining(Trainer):
         super().__init__(step_fn, [*callbacks, *board])
         self.folder, self.model, self.optimizer, self.phases = Path(folder), model, optimizer, phases
         self.config, self.chief, self.peak_flops = config, devices.chief, peak_flops
-        self.settings = config.fixed() | (settings or {})
+        self.settings = config.fixed() | json.loads(json.dumps(settings or {}))  # as a file has them
         self.steps = config.steps
         self.log_every, self.save_every, self.eval_every = config.log_every, config.save_every, config.eval_every
         self.checkpoints = Checkpoints(self.folder / "checkpoints", config.keep, config.on_damage)
@@ -151,7 +152,7 @@ class Pretraining(Trainer):
         self.tokens += real
         self.seconds, self.clock = self.seconds + now - self.clock, now
         self.data[self.phase] = self.drawn.state
-        self.window.add(real, metrics["loss"])
+        self.window.add(real, metrics)
         self.progress.update(real, loss=lambda: float(metrics["loss"]))
 
     def log(self, batch):
@@ -173,7 +174,7 @@ class Pretraining(Trainer):
         if self.chief:
             self.log_file.write(line | ({"alarms": alarms} if alarms else {}))
             call(self.callbacks, "on_log", self.step, {name: line[name] for name in line if name != "step"})
-        self.window = Window(window.losses[-1:])
+        self.window = Window(window.metrics[-1:])
 
     def evaluate(self):
         """The metrics of this phase's held-out batches, with `held_out_` before their names."""
