@@ -4,10 +4,10 @@
   python benchmarks/memory_plan.py --size=mini --speed            the time that gradient checkpointing costs
   python benchmarks/memory_plan.py --allocator --device_gib=12    on a GPU: true peaks, and the largest batches
 
-The compiler is asked for the published batch sizes and, with gradient checkpointing, for eight times these. On a CPU
-its scheduler is set to save memory; the default one prefers to run operations in parallel. The allocator's peaks are of
-real steps, each in its own process, since a peak can't be reset. Needs JAX, Keras and NumPy. The last line
-is one JSON object.
+The compiler plans the published batches and, with gradient checkpointing, eight times these. On a CPU its scheduler is
+set to save memory; the default one would rather run operations side by side. The allocator's peaks are those of real
+steps, each in a process of its own, since a peak is never forgotten. Needs JAX, Keras and NumPy. The last line is one
+JSON object.
 """
 
 import json
@@ -39,11 +39,13 @@ def define_flags():
     flags.DEFINE_string("size", "base", "Size of the BERT.")
     flags.DEFINE_list("lengths", [str(length) for length in PUBLISHED_BATCHES], "Ids of a row.")
     flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Precision.")
-    flags.DEFINE_bool("speed", False, "Time steps with and without gradient checkpointing, alternately.")
+    flags.DEFINE_bool("speed", False, "Time steps with and without gradient checkpointing, in turns.")
     flags.DEFINE_bool("allocator", False, "Run real steps on a GPU: peaks, and the largest batch by bisection.")
     flags.DEFINE_float("device_gib", 12.0, "For --allocator: memory to fill.")
     flags.DEFINE_integer("rounds", 5, "For --speed.", lower_bound=1)
-    flags.DEFINE_list("probe", None, "length, batch size, remat: one real step, for --allocator's own processes.")
+    flags.DEFINE_list(
+        "probe", None, "length, batch size, gradient checkpointing (0 or 1): a real step, for --allocator's processes."
+    )
 
 
 def config():
@@ -52,13 +54,13 @@ def config():
     return BertConfig.of(FLAGS.size)
 
 
-def training_step(remat):
+def training_step(recompute):
     """The step of TextClassifier.fit."""
     from tfkor import Bert, TextClassifier
     from tfkor.training import TrainStep, build_optimizer
 
     encoder = Bert(config(), dtype=FLAGS.precision)
-    encoder.gradient_checkpointing = remat
+    encoder.gradient_checkpointing = recompute
     classifier = TextClassifier(encoder, num_classes=2)
     return TrainStep(classifier.model, build_optimizer(5e-5, total_steps=1000), classifier.loss)
 
@@ -77,51 +79,53 @@ def batch_of_ones(batch_size, length):
 
 def against_the_compiler(lengths):
     rows = []
-    print("| length | batch | remat | compiler, GiB | plan, GiB | off by |\n|--:|--:|---|--:|--:|--:|")
-    for remat in (False, True):
-        step = training_step(remat)
+    print("| length | batch | gradient checkpointing | compiler, GiB | plan, GiB | off by |\n|--:|--:|---|--:|--:|--:|")
+    for recompute in (False, True):
+        step = training_step(recompute)
         for length in lengths:
-            batch_size = PUBLISHED_BATCHES.get(length, 8) * (8 if remat else 1)
+            batch_size = PUBLISHED_BATCHES.get(length, 8) * (8 if recompute else 1)
             found = compiled_memory(step, batch_shapes(batch_size, length))
-            planned = plan_memory(config(), batch_size, length, precision=FLAGS.precision, remat=remat).total
-            row = {"length": length, "batch_size": batch_size, "remat": remat, "compiler": found, "plan": planned}
-            rows.append(row)
+            options = dict(precision=FLAGS.precision, gradient_checkpointing=recompute)
+            planned = plan_memory(config(), batch_size, length, **options).total
+            row = {"length": length, "batch_size": batch_size, "gradient_checkpointing": recompute}
+            rows.append(row | {"compiler": found, "plan": planned})
             values = f"{found / GIB:.2f} | {planned / GIB:.2f} | {planned / found - 1:+.1%}"
-            print(f"| {length} | {batch_size} | {'yes' if remat else 'no'} | {values} |", flush=True)
+            print(f"| {length} | {batch_size} | {'yes' if recompute else 'no'} | {values} |", flush=True)
     return {"compiler": rows}
 
 
 def speed(lengths):
-    steps = {remat: training_step(remat) for remat in (False, True)}
+    steps = {recompute: training_step(recompute) for recompute in (False, True)}
     rows = []
     for length in lengths:
         batch = batch_of_ones(max(1, PUBLISHED_BATCHES.get(length, 8) // 4), length)
         times = {False: [], True: []}
         for turn in range(FLAGS.rounds + 1):
-            for remat, step in steps.items():
+            for recompute, step in steps.items():
                 start = time.perf_counter()
                 float(step(batch)["loss"])
                 if turn:  # the first one compiles
-                    times[remat].append(time.perf_counter() - start)
-        cost = statistics.median(with_remat / without for without, with_remat in zip(times[False], times[True])) - 1
+                    times[recompute].append(time.perf_counter() - start)
+        cost = statistics.median(with_it / without for without, with_it in zip(times[False], times[True])) - 1
         rows.append({"length": length, "seconds": statistics.median(times[False]), "cost": round(cost, 3)})
-        print(f"length {length}: {rows[-1]['seconds']:.3f} s/step, with gradient checkpointing {cost:+.0%}", flush=True)
+        seconds = rows[-1]["seconds"]
+        print(f"length {length}: {seconds:.3f} s a step, with gradient checkpointing {cost:+.0%}", flush=True)
     return {"speed": rows}
 
 
-def probe(length, batch_size, remat):
-    """Runs real steps; returns the peak in bytes."""
+def probe(length, batch_size, recompute):
+    """One real step; its peak in bytes."""
     import jax
 
-    step = training_step(remat)
+    step = training_step(recompute)
     for _ in range(2):
         float(step(batch_of_ones(batch_size, length))["loss"])
     return {"peak": jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]}
 
 
-def run_probe(length, batch_size, remat):
-    """The peak of a new process, or None if memory ran out."""
-    job = f"--probe={length},{batch_size},{int(remat)}"
+def run_probe(length, batch_size, recompute):
+    """The peak of a process of its own, or None if memory ran out."""
+    job = f"--probe={length},{batch_size},{int(recompute)}"
     command = [sys.executable, __file__, f"--size={FLAGS.size}", f"--precision={FLAGS.precision}", job]
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -139,22 +143,23 @@ def against_the_allocator(lengths):
         raise ValueError(f"--allocator needs a GPU; JAX found {jax.local_devices()[0].platform}")
     capacity, rows = FLAGS.device_gib * GIB, []
     options = {"precision": FLAGS.precision}
-    for remat in (False, True):
+    for recompute in (False, True):
         for length in lengths:
 
-            def fits(batch_size, length=length, remat=remat):
-                peak = run_probe(length, batch_size, remat)
-                say(f"length {length}, batch {batch_size}, remat {remat}: {peak}")
+            def fits(batch_size, length=length, recompute=recompute):
+                peak = run_probe(length, batch_size, recompute)
+                say(f"length {length}, batch {batch_size}, gradient checkpointing {recompute}: {peak}")
                 return peak is not None and peak <= capacity
 
-            planned = largest_batch(config(), length, capacity, remat=remat, **options)
+            planned = largest_batch(config(), length, capacity, gradient_checkpointing=recompute, **options)
             low, high = 0, 2 * planned + 1
             while high - low > max(1, planned // 32):
                 middle = planned if low == 0 and high == 2 * planned + 1 else (low + high) // 2
                 low, high = (middle, high) if fits(middle) else (low, middle)
-            peak = run_probe(length, max(low, 1), remat)
-            plan = plan_memory(config(), max(low, 1), length, remat=remat, **options).total
-            row = {"length": length, "remat": remat, "planned_batch": planned, "largest_batch": low}
+            peak = run_probe(length, max(low, 1), recompute)
+            plan = plan_memory(config(), max(low, 1), length, gradient_checkpointing=recompute, **options).total
+            row = {"length": length, "gradient_checkpointing": recompute}
+            row |= {"planned_batch": planned, "largest_batch": low}
             rows.append(row | {"peak": peak, "plan": plan})
             print(json.dumps(rows[-1]), flush=True)
     return {"allocator": rows}
@@ -162,8 +167,8 @@ def against_the_allocator(lengths):
 
 def job():
     if FLAGS.probe:
-        length, batch_size, remat = map(int, FLAGS.probe)
-        return probe(length, batch_size, bool(remat))
+        length, batch_size, recompute = map(int, FLAGS.probe)
+        return probe(length, batch_size, bool(recompute))
     lengths = [int(length) for length in FLAGS.lengths]
     settings = {"size": FLAGS.size, "precision": FLAGS.precision, "cores": os.cpu_count()}
     work = against_the_allocator if FLAGS.allocator else speed if FLAGS.speed else against_the_compiler

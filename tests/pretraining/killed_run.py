@@ -34,7 +34,7 @@ def train(folder, shards):
     model = ReplacedTokenDetection(Electra(config.generator(0.5), embeddings=discriminator.embeddings), discriminator)
 
     def phase(length, share):
-        return Phase(PretrainingBatches(shards, Recipe(length=length, replaced_tokens=True), 8, group=2), share)
+        return Phase(PretrainingBatches(shards, Recipe(length=length, objective="rtd"), 8, group=2), share)
 
     run = Pretraining(
         folder, model, AdamW(1e-3), [phase(16, 0.6), phase(32, 0.4)],

@@ -43,7 +43,7 @@ def main(folder, strategy, devices, worker=0, *ports):
     from tfkor.models import Bert, BertConfig
     from tfkor.pretraining import MaskedLanguageModel, PretrainingBatches, Recipe
     from tfkor.training import AdamW, TrainStep
-    from tfkor.training.strategies import make_devices
+    from tfkor.training.devices import make_devices
 
     where = make_devices(strategy)
     keras.utils.set_random_seed(1)
@@ -57,10 +57,10 @@ def main(folder, strategy, devices, worker=0, *ports):
     # a small clip_norm, so that the clipping of each step must be right; XLA is off, as it fails on virtual CPUs
     step = TrainStep(model, optimizer, model.objective, jit_compile=False, clip_norm=0.5, strategy=where.strategy)
     batches = PretrainingBatches(shards, Recipe(length=LENGTH, pairs="nsp"), BATCH, seed=4)
-    figures = [{name: float(value) for name, value in step(next(batches), 3e-3).items()} for _ in range(STEPS)]
+    metrics = [{name: float(value) for name, value in step(next(batches), 3e-3).items()} for _ in range(STEPS)]
     step.sync()
     largest = max(float(abs(keras.ops.convert_to_numpy(v)).max()) for v in model.trainable_variables)
-    print(json.dumps({"replicas": where.replicas, "chief": where.chief, "figures": figures, "largest": largest}))
+    print(json.dumps({"replicas": where.replicas, "chief": where.chief, "metrics": metrics, "largest": largest}))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ import math
 
 import pytest
 
+from tfkor.pretraining import MaskedLanguageModel, ReplacedTokenDetection
 from tfkor.pretraining.alarms import Alarms
 
+MLM, RTD = MaskedLanguageModel.alarms, ReplacedTokenDetection.alarms
 
-def told(alarms, losses, recall=None):
+
+def raised(alarms, losses, recall=None):
     """The alarms of log lines with these losses, {number of the line: words}."""
     more = {} if recall is None else {"rtd_recall": recall}
     found = {i: alarms.look(i, {"mlm_loss": loss, "loss": loss, **more}) for i, loss in enumerate(losses, 1)}
@@ -15,28 +18,28 @@ def told(alarms, losses, recall=None):
 
 
 def test_a_flat_loss_is_told_once_until_it_falls():
-    alarms = Alarms(vocab_size=1000, patience=5)
-    found = told(alarms, [6.5] * 25)
+    alarms = Alarms(MLM, vocab_size=1000, patience=5)
+    found = raised(alarms, [6.5] * 25)
     assert list(found) == [10] and "step 10: mlm_loss is flat at 6.500 nats over 10 log lines" in found[10][0]
-    assert told(alarms, [6.5 - 0.1 * i for i in range(15)]) == {}
-    assert list(told(alarms, [5.0] * 25)) == [10]  # it was well again, and is flat again
+    assert raised(alarms, [6.5 - 0.1 * i for i in range(15)]) == {}
+    assert list(raised(alarms, [5.0] * 25)) == [10]  # it was well again, and is flat again
 
 
 def test_a_loss_that_falls_or_is_low_is_not_flat():
-    assert told(Alarms(1000, patience=5), [6.9 - 0.01 * i for i in range(60)]) == {}
-    assert told(Alarms(1000, patience=5), [0.5 * math.log(1000)] * 60) == {}
+    assert raised(Alarms(MLM, 1000, patience=5), [6.9 - 0.01 * i for i in range(60)]) == {}
+    assert raised(Alarms(MLM, 1000, patience=5), [0.5 * math.log(1000)] * 60) == {}
 
 
-def test_a_discriminator_that_says_original_everywhere_is_told():
-    alarms = Alarms(1000, patience=5)
+def test_a_discriminator_that_says_original_everywhere_is_raised():
+    alarms = Alarms(RTD, 1000, patience=5)
     low = [1.0] * 12
-    found = told(alarms, low, recall=0.0)
+    found = raised(alarms, low, recall=0.0)
     assert list(found) == [5] and 'step 5: the discriminator has said "original" nearly everywhere' in found[5][0]
-    assert told(alarms, low, recall=0.3) == {}
-    assert list(told(alarms, low, recall=0.001)) == [5]
+    assert raised(alarms, low, recall=0.3) == {}
+    assert list(raised(alarms, low, recall=0.001)) == [5]
 
 
 @pytest.mark.parametrize("name", ["loss", "mlm_loss", "rtd_loss"])
 def test_a_loss_that_is_not_finite_is_an_error(name):
     with pytest.raises(FloatingPointError, match=f"step 3: {name} is inf; expected a finite number"):
-        Alarms(1000).look(3, {"mlm_loss": 1.0, name: math.inf})
+        Alarms(MLM, 1000).look(3, {"mlm_loss": 1.0, name: math.inf})

@@ -8,7 +8,7 @@ from tiny_corpus import write_shards
 
 from tfkor.pretraining import Masking, PretrainingBatches, Recipe
 from tfkor.pretraining.batches import Prefetch
-from tfkor.pretraining.held_out import held_out_batches, told_of_little_text
+from tfkor.pretraining.held_out import held_out_batches, little_text
 
 
 def take(batches, count):
@@ -27,7 +27,7 @@ def assert_equal(some, others):
     [
         Recipe(length=32),
         Recipe(length=32, pairs="nsp", masking=Masking("span")),
-        Recipe(length=32, packing=True, replaced_tokens=True),
+        Recipe(length=32, packing=True, objective="rtd"),
         Recipe(length=32, static_masks=True),
     ],
 )
@@ -49,7 +49,7 @@ def rows_of(batch):
 
 
 def test_an_epoch_has_each_row_once_in_another_order_and_with_other_masks(shards):
-    batches = PretrainingBatches(shards, Recipe(length=32, replaced_tokens=True), 8)
+    batches = PretrainingBatches(shards, Recipe(length=32, objective="rtd"), 8)
     epochs = [[], []]
     while batches.state["epoch"] < 2:
         batch = next(batches)
@@ -75,7 +75,7 @@ def test_static_masks_are_the_same_in_each_epoch(shards):
 
 def test_a_row_is_cls_first_sep_second_sep(shards):
     tokenizer = shards.tokenizer
-    batch = next(PretrainingBatches(shards, Recipe(length=32, pairs="nsp", replaced_tokens=True), 32))
+    batch = next(PretrainingBatches(shards, Recipe(length=32, pairs="nsp", objective="rtd"), 32))
     ids, mask, segments = (batch[name] for name in ("original_word_ids", "input_mask", "segment_ids"))
     assert (ids[:, 0] == tokenizer.cls_id).all()
     assert (ids[mask == 0] == tokenizer.pad_id).all()
@@ -90,7 +90,7 @@ def test_a_row_is_cls_first_sep_second_sep(shards):
 
 def test_packed_rows_number_their_documents_and_restart_positions(shards):
     tokenizer = shards.tokenizer
-    batch = next(PretrainingBatches(shards, Recipe(length=64, packing=True, replaced_tokens=True), 32))
+    batch = next(PretrainingBatches(shards, Recipe(length=64, packing=True, objective="rtd"), 32))
     ids, mask, positions = (batch[name] for name in ("original_word_ids", "input_mask", "positions"))
     assert mask.max() > 1
     for row, number, position in zip(ids, mask, positions, strict=True):
@@ -103,7 +103,7 @@ def test_packed_rows_number_their_documents_and_restart_positions(shards):
 
 def test_held_out_documents_are_not_trained_on(shards):
     def rows(part):
-        recipe = Recipe(length=32, replaced_tokens=True)
+        recipe = Recipe(length=32, objective="rtd")
         batches = PretrainingBatches(shards, recipe, 4, held_out=0.2, part=part)
         out = set()
         while batches.state["epoch"] < 1:
@@ -120,7 +120,7 @@ def test_an_evaluation_takes_what_is_held_out_of_all_shards(tmp_path, pairs):
     """Which is less than two documents of a shard, and less than a batch of them all."""
     shards = write_shards(tmp_path, documents=[12, 9, 1, 14])
     some = dict(seed=3, held_out=0.1)
-    recipe = Recipe(length=32, pairs=pairs, replaced_tokens=True)
+    recipe = Recipe(length=32, pairs=pairs, objective="rtd")
     batches = PretrainingBatches(shards, recipe, 500, part="held_out", **some)
     counts = [int(documents.sum()) for _, _, documents in batches.parts(range(4))]
     assert min(counts) < 2 <= sum(counts)
@@ -129,7 +129,7 @@ def test_an_evaluation_takes_what_is_held_out_of_all_shards(tmp_path, pairs):
     assert 2 <= len(batch["input_mask"]) < 500 and np.isclose(batch["masked_lm_weights"].sum(), 1)
     if pairs == "nsp":
         assert set(batch["pair_labels"]) == {0, 1}
-    assert "--held_out=0.1 of 36 documents gives" in told_of_little_text(batches, [batch])
+    assert "held_out=0.1 of 36 documents gives" in little_text(batches, [batch])
     train = PretrainingBatches(shards, recipe, 8, **some)
     rows = set().union(*(rows_of(next(train)) for _ in range(12)))
     assert not rows & rows_of(batch)
@@ -137,7 +137,7 @@ def test_an_evaluation_takes_what_is_held_out_of_all_shards(tmp_path, pairs):
     assert [len(each["input_mask"]) for each in several] == [2, 2]
     nothing = PretrainingBatches(shards, recipe, 8, held_out=1e-6, part="held_out")
     assert held_out_batches(nothing, 8) == []
-    assert "gives 0 rows of 32 ids: nothing is evaluated" in told_of_little_text(nothing, [])
+    assert "gives 0 rows of 32 ids: nothing is evaluated" in little_text(nothing, [])
 
 
 def test_nsp_draws_from_other_shards_where_one_has_a_single_document(tmp_path):
@@ -176,7 +176,8 @@ def test_prefetch_gives_the_batches_with_their_states_and_passes_errors_on(shard
     plain = PretrainingBatches(shards, Recipe(length=32), 8)
     expected = [(next(plain), dict(plain.state)) for _ in range(6)]
     drawn = Prefetch(PretrainingBatches(shards, Recipe(length=32), 8))
-    got = take(drawn, 6)
+    assert drawn.state == {"epoch": 0, "group": 0, "batch": 0}
+    got = [(batch, drawn.state) for _, batch in zip(range(6), drawn)]
     drawn.close()
     assert_equal([batch for batch, _ in got], [batch for batch, _ in expected])
     assert [state for _, state in got] == [state for _, state in expected]

@@ -77,21 +77,21 @@ def test_a_few_hundred_steps_beat_word_frequencies_on_text_that_was_held_out(rea
     keras.utils.set_random_seed(0)
     model, pairs = build(family, real_shards.tokenizer.vocab_size)
     masking = Masking("span", 0.25, mask_share=0.85, random_share=0.0) if family == "electra" else Masking()
-    recipe = Recipe(LENGTH, pairs=pairs, masking=masking, replaced_tokens=family == "electra")
+    recipe = Recipe(LENGTH, pairs=pairs, masking=masking, objective="rtd" if family == "electra" else "mlm")
     train, held_out = (
         PretrainingBatches(real_shards, recipe, BATCH, held_out=0.1, part=part) for part in ("train", "held_out")
     )
-    figures = Pretraining(
+    metrics = Pretraining(
         tmp_path, model, AdamW(1e-3), [Phase(train, held_out=held_out)],
         learning_rate={"albert": 3e-3, "electra": 1e-3}.get(family, 2e-3), steps=STEPS, log_every=100, save_every=0,
     ).train()  # fmt: skip
     entropy = unigram_entropy(real_shards)
-    print(f"{family}: unigram entropy {entropy:.3f}, {figures}")
-    assert figures["held_out_mlm_loss"] < entropy - 0.2
+    print(f"{family}: unigram entropy {entropy:.3f}, {metrics}")
+    assert metrics["held_out_mlm_loss"] < entropy - 0.2
     if family == "electra":
-        rate = figures["held_out_replaced_rate"]
+        rate = metrics["held_out_replaced_rate"]
         always_original = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))  # saying it with the right probability
-        assert figures["held_out_rtd_loss"] < 0.97 * always_original
+        assert metrics["held_out_rtd_loss"] < 0.97 * always_original
         area = area_under_curve(model, held_out)
-        print(f"area under the curve {area:.3f}, loss {figures['held_out_rtd_loss'] / always_original:.3f} times that")
+        print(f"area under the curve {area:.3f}, loss {metrics['held_out_rtd_loss'] / always_original:.3f} times that")
         assert area > 0.63  # 0.5 for who says the same everywhere

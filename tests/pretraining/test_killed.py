@@ -17,8 +17,8 @@ def test_a_run_that_is_killed_twenty_times_gives_the_weights_of_one_that_is_not(
     command = [sys.executable, str(SCRIPT), str(tmp_path), "20"]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     assert result.returncode == 0, result.stderr[-3000:]
-    told = json.loads(result.stdout.splitlines()[-1])
-    assert told["kills"] == 20
-    assert len(set(told["moments"])) > 10
-    assert told["weights"][0] == told["weights"][1]
-    assert told["logs"][0] == told["logs"][1]
+    outcome = json.loads(result.stdout.splitlines()[-1])
+    assert outcome["kills"] == 20
+    assert len(set(outcome["moments"])) > 10
+    assert outcome["weights"][0] == outcome["weights"][1]
+    assert outcome["logs"][0] == outcome["logs"][1]

@@ -86,5 +86,5 @@ def test_when_a_worker_dies_the_other_names_it_and_ends_and_all_can_go_on(tmp_pa
     step = newest_step(tmp_path)
     plan.write_text(json.dumps({"steps": step + 5, "asked": {"steps": step + 5, "hours": None}}))
     assert [worker.wait(300) for worker in start_workers(tmp_path, backend, steps=step + 5)] == [0, 0]
-    figures = next(line for line in (tmp_path / "0").read_text().splitlines() if line.startswith("{"))
-    assert json.loads(figures)["steps"] == step + 5
+    last = next(line for line in (tmp_path / "0").read_text().splitlines() if line.startswith("{"))
+    assert json.loads(last)["steps"] == step + 5

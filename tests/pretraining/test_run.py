@@ -12,13 +12,19 @@ from tiny_corpus import write_shards
 
 from tfkor.files import write_json
 from tfkor.pretraining import Phase, Pretraining, PretrainingBatches, Recipe, Stopped
-from tfkor.pretraining.checks import await_plan
+from tfkor.pretraining.plan import await_plan
 from tfkor.training import AdamW, Checkpoints
+from tfkor.training.devices import Devices
 
 
 def make_run(folder, shards, model, kind="mlm", steps=12, batch_size=8, lengths=(24,), **options):
     recipes = [
-        Recipe(length=n, pairs=kind if kind in ("nsp", "sop") else None, replaced_tokens=kind == "rtd") for n in lengths
+        Recipe(
+            length=n,
+            pairs=kind if kind in ("nsp", "sop") else None,
+            objective="rtd" if kind == "rtd" else "mlm",
+        )
+        for n in lengths
     ]
     shares = [1.0] if len(lengths) == 1 else [0.75, 0.25]
     phases = [
@@ -29,7 +35,7 @@ def make_run(folder, shards, model, kind="mlm", steps=12, batch_size=8, lengths=
         )
         for recipe, share in zip(recipes, shares, strict=True)
     ]
-    options = {"learning_rate": 3e-3, "log_every": 4, "save_every": 5, "evaluation_batches": 2, **options}
+    options = {"learning_rate": 3e-3, "log_every": 4, "save_every": 5, "eval_batches": 2, **options}
     return Pretraining(folder, model, AdamW(1e-3), phases, steps=steps, **options)
 
 
@@ -55,33 +61,35 @@ HEALTH = {
 
 @pytest.mark.parametrize("kind", list(HEALTH))
 def test_the_loss_falls_and_the_log_says_how_the_run_does(tmp_path, shards, make_model, kind):
-    options = dict(steps=120, log_every=20, save_every=0, evaluate_every=60, learning_rate=1e-2)
+    options = dict(steps=120, log_every=20, save_every=0, eval_every=60, learning_rate=1e-2)
     run = make_run(tmp_path, shards, make_model(kind), kind, **options)
     run.peak_flops = 1e9
-    figures = run.train()
+    metrics = run.train()
     lines = [line for line in log_of(tmp_path) if "learning_rate" in line]
     assert [line["step"] for line in lines] == list(range(20, 121, 20))
-    assert figures["held_out_mlm_loss"] < np.log(shards.tokenizer.vocab_size) - 0.2
+    assert metrics["held_out_mlm_loss"] < np.log(shards.tokenizer.vocab_size) - 0.2
     for line in lines:
         assert HEALTH[kind] | {"loss", "gradient_norm", "tokens_per_second", "mfu"} <= set(line)
     evaluated = [line["step"] for line in log_of(tmp_path) if "held_out_mlm_loss" in line]
     assert evaluated == [60, 120]
-    assert figures["steps"] == 120
-    assert figures["tokens"] == lines[-1]["tokens"] > 0
+    assert metrics["steps"] == 120
+    assert metrics["tokens"] == lines[-1]["tokens"] > 0
     assert run.checkpoints.steps() == [120]
 
 
 def test_sigterm_saves_and_the_same_call_goes_on(tmp_path, shards, make_model):
     """With dropout, two lengths, and the log of the steps that were lost."""
-    options = dict(lengths=(24, 40), evaluate_every=4)
+    options = dict(lengths=(24, 40), eval_every=4)
     whole = make_model(hidden_dropout_prob=0.1)
     make_run(tmp_path / "whole", shards, whole, **options).train()
 
-    def stop(step, figures, batch):
-        if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+    class Stop:
+        def on_evaluation(self, step, metrics, batch):
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    first = make_run(tmp_path / "stopped", shards, make_model(hidden_dropout_prob=0.1), on_evaluation=stop, **options)
+    model = make_model(hidden_dropout_prob=0.1)
+    first = make_run(tmp_path / "stopped", shards, model, callbacks=[Stop()], **options)
     with pytest.raises(Stopped, match=r"SIGTERM: saved .*step-00000004.*goes on"):
         first.train()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -104,7 +112,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, shards, make_model):
 def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path, shards, make_model):
     model = make_model(hidden_dropout_prob=0.1)
     before = weights(model)
-    run = make_run(tmp_path, shards, model, steps=None, hours=0.001)
+    run = make_run(tmp_path, shards, model, steps=None, train_hours=0.001)
     run.folder.mkdir(exist_ok=True)
     run.make_plan()
     assert_same(before, weights(model))
@@ -112,18 +120,19 @@ def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path,
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert plan["steps"] == run.steps == int(3.6 / plan["seconds_a_step"][0])
     (tmp_path / "plan.json").write_text(json.dumps({**plan, "steps": 7}))
-    again = make_run(tmp_path, shards, make_model(), steps=None, hours=0.001)
+    again = make_run(tmp_path, shards, make_model(), steps=None, train_hours=0.001)
     assert again.train()["steps"] == 7
     with pytest.raises(ValueError, match=r"plan\.json: the run was begun with .*found .*Name a new folder"):
         make_run(tmp_path, shards, make_model(), steps=99).train()
 
 
 def test_an_evaluation_that_fails_costs_no_step(tmp_path, shards, make_model):
-    def fail(step, figures, batch):
-        raise RuntimeError("no samples")
+    class Fail:
+        def on_evaluation(self, step, metrics, batch):
+            raise RuntimeError("no samples")
 
-    for evaluate_every, step in ((3, 3), (0, 12)):
-        options = dict(save_every=0, evaluate_every=evaluate_every, on_evaluation=fail)
+    for eval_every, step in ((3, 3), (0, 12)):
+        options = dict(save_every=0, eval_every=eval_every, callbacks=[Fail()])
         run = make_run(tmp_path, shards, make_model(), **options)
         with pytest.raises(RuntimeError, match="no samples"):
             run.train()
@@ -132,9 +141,9 @@ def test_an_evaluation_that_fails_costs_no_step(tmp_path, shards, make_model):
 
 def test_a_run_with_little_held_out_text_ends_well_and_says_so(tmp_path, make_model, capsys):
     few = write_shards(tmp_path / "few", documents=[9, 8])
-    figures = make_run(tmp_path / "a", few, make_model("nsp"), "nsp", steps=2, batch_size=32).train()
-    assert np.isfinite(figures["held_out_pair_loss"])
-    assert "--held_out=0.1 of 17 documents gives " in capsys.readouterr().err
+    metrics = make_run(tmp_path / "a", few, make_model("nsp"), "nsp", steps=2, batch_size=32).train()
+    assert np.isfinite(metrics["held_out_pair_loss"])
+    assert "held_out=0.1 of 17 documents gives " in capsys.readouterr().err
     run = make_run(tmp_path / "b", few, make_model(), steps=2)
     run.phases[0].held_out.held_out = 1e-6
     assert not any(name.startswith("held_out") for name in run.train())
@@ -150,13 +159,16 @@ def test_too_little_text_of_a_later_length_is_said_before_the_first_step(tmp_pat
 
 
 def test_what_does_not_fit_is_named_before_the_first_step(tmp_path, shards, make_model):
+    def steps_of(count):
+        return dict(gradient_accumulation_steps=count)
+
     for options, words in (
-        (dict(accumulation=3), "--batch_size is 8 and --accumulation 3; expected .* multiple of 3"),
-        (dict(accumulation=16), "--batch_size is 8 and --accumulation 16"),
-        (dict(accumulation=0), "accumulation is 0; expected 1 at least"),
-        (dict(replicas=3), "--batch_size is 8 and --accumulation 1, on 3 devices"),
-        (dict(lengths=(24, 80)), "--long_length: rows of 80 ids, but the encoder has 64 positions"),
-        (dict(lengths=(65,)), "--length: rows of 65 ids, but the encoder has 64 positions; .*--max_positions"),
+        (steps_of(3), "batch_size is 8 and gradient_accumulation_steps is 3; expected .* multiple of 3"),
+        (steps_of(16), "batch_size is 8 and gradient_accumulation_steps is 16"),
+        (steps_of(0), "gradient_accumulation_steps is 0; expected 1 or more"),
+        (dict(devices=Devices(replicas=3)), "batch_size is 8 and gradient_accumulation_steps is 1, on 3 devices"),
+        (dict(lengths=(24, 80)), "long_length is 80, but the encoder has 64 positions"),
+        (dict(lengths=(65,)), "length is 65, but the encoder has 64 positions; .*max_positions"),
     ):
         with pytest.raises(ValueError, match=words):
             make_run(tmp_path, shards, make_model(), **options)
@@ -170,17 +182,17 @@ def test_a_run_goes_on_with_its_own_settings_only(tmp_path, shards, make_model):
     run = make_run(tmp_path, shards, make_model(), steps=2, **new)  # nothing is saved: it begins anew
     run.train()
     make_run(tmp_path, shards, make_model(), steps=2, log_every=1, keep=1, **new).train()
-    with pytest.raises(ValueError, match=r"plan\.json: .*other values: --seed: found 1, expected 2\. Name a new"):
+    with pytest.raises(ValueError, match=r"plan\.json: .*other values: seed: found 1, expected 2\. Name a new"):
         make_run(tmp_path, shards, make_model(), steps=2, **old).train()
     plan = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in plan.items() if name != "settings"}))  # of old
     make_run(tmp_path, shards, make_model(), steps=2, **old).train()
-    with pytest.raises(ValueError, match="a run with 1 lengths of rows, found 2; expected the same --long_length"):
+    with pytest.raises(ValueError, match="a run with 1 lengths of rows, found 2; expected the same long_length"):
         make_run(tmp_path, shards, make_model(), steps=2, lengths=(24, 40)).train()
 
 
 def test_workers_take_the_number_of_steps_that_the_chief_fitted(tmp_path, shards, make_model):
-    run = make_run(tmp_path, shards, make_model(), steps=None, hours=0.001, chief=False)
+    run = make_run(tmp_path, shards, make_model(), steps=None, train_hours=0.001, devices=Devices(chief=False))
     chief = threading.Timer(1.0, write_json, (tmp_path / "plan.json", {"steps": 7}))
     run.seconds_a_step = lambda phase: chief.start() or 0.01  # would be 360 steps
     run.make_plan()
@@ -202,7 +214,7 @@ def test_a_damaged_checkpoint_is_skipped_or_stops_by_choice(tmp_path, shards, ma
 def test_a_loss_that_is_not_a_number_stops_the_run_and_says_what_to_do(tmp_path, shards, make_model):
     model = make_model()
     model.masked_lm_head.bias.assign(np.full(model.masked_lm_head.bias.shape, np.nan))
-    with pytest.raises(FloatingPointError, match=r"step 4: (mlm_)?loss is nan.*Lower --learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"step 4: (mlm_)?loss is nan.*Lower the learning rate"):
         make_run(tmp_path, shards, model).train()
 
 
@@ -217,15 +229,15 @@ def test_weights_that_are_not_numbers_are_not_saved(tmp_path, shards, make_model
         return step(batch, rate)
 
     spoil.sync, run.step_fn = step.sync, spoil
-    with pytest.raises(FloatingPointError, match=r"step 6: (mlm_)?loss is nan.*Lower --learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"step 6: (mlm_)?loss is nan.*Lower the learning rate"):
         run.train()
     assert run.checkpoints.steps() == [3]
-    run.figures = {"loss": 1.0}  # the gradient of the last step alone was not finite
+    run.metrics = {"loss": 1.0}  # the gradient of the last step alone was not finite
     with pytest.raises(FloatingPointError, match=r"step 6: weight \S+ holds nan or inf"):
         run.save()
 
 
-def test_other_flags_than_the_run_was_begun_with_are_an_error(tmp_path, shards, make_model):
+def test_another_model_than_the_run_was_begun_with_is_an_error(tmp_path, shards, make_model):
     make_run(tmp_path, shards, make_model()).train()
     with pytest.raises(ValueError, match="are not those of this run"):
         make_run(tmp_path, shards, make_model(hidden_size=24)).train()
@@ -252,14 +264,14 @@ def test_accumulation_gives_the_step_of_the_whole_batch(tmp_path, shards, make_m
     ends = []
     for parts in (1, 4):
         model = make_model(kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-        make_run(tmp_path / str(parts), shards, model, kind, steps=6, accumulation=parts).train()
+        make_run(tmp_path / str(parts), shards, model, kind, steps=6, gradient_accumulation_steps=parts).train()
         ends.append(weights(model))
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def test_a_plan_that_never_comes_is_told(tmp_path):
+def test_a_plan_that_never_comes_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"plan\.json: not there after 0\.2 s; expected the first worker to"):
-        await_plan(tmp_path / "plan.json", lambda: None, seconds=0.2)
+        await_plan(tmp_path, lambda: None, seconds=0.2)
     answers = iter([None, {"steps": 3}])
-    assert await_plan(tmp_path / "plan.json", lambda: next(answers)) == {"steps": 3}
+    assert await_plan(tmp_path, lambda: next(answers)) == {"steps": 3}

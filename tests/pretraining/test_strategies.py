@@ -38,11 +38,11 @@ def one_device(shards):
 def assert_equal(run, one, replicas):
     assert run["replicas"] == replicas
     for name in ("loss", "mlm_loss", "pair_loss", "gradient_norm"):
-        ours, theirs = ([line[name] for line in figures] for figures in (run["figures"], one["figures"]))
+        ours, theirs = ([line[name] for line in metrics] for metrics in (run["metrics"], one["metrics"]))
         np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=name)
     assert abs(run["largest"] - one["largest"]) < 1e-4
-    assert one["figures"][-1]["loss"] < one["figures"][0]["loss"] - 0.1
-    assert max(line["gradient_norm"] for line in one["figures"]) > 0.5  # so that clipping does something
+    assert one["metrics"][-1]["loss"] < one["metrics"][0]["loss"] - 0.1
+    assert max(line["gradient_norm"] for line in one["metrics"]) > 0.5  # so that clipping does something
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_an_epoch_holds_each_example_once_and_goes_on_from_any_state(records, sh
 @pytest.mark.parametrize("kind", ["nsp", "rtd"])
 def test_a_run_trains_on_them(records, shards, make_model, tmp_path, kind):
     pairs = "nsp" if kind == "nsp" else None
-    batches = TFRecordBatches(records, shards.tokenizer, 16, pairs=pairs, replaced_tokens=kind == "rtd")
+    batches = TFRecordBatches(records, shards.tokenizer, 16, pairs=pairs, objective="rtd" if kind == "rtd" else "mlm")
     batch = next(batches)
     np.testing.assert_allclose(batch["masked_lm_weights"].sum(), 1, rtol=1e-5)
     if kind == "rtd":

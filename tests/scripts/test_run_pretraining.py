@@ -23,7 +23,7 @@ from tfkor.scripts import run_pretraining
 from tfkor.text import Tokenizer
 
 FLAGS = flags.FLAGS
-SMALL = dict(size="tiny", max_positions=64, length=24, batch_size=8, held_out=0.1, log_every=5, evaluate_every=5)
+SMALL = dict(size="tiny", max_positions=64, length=24, batch_size=8, held_out=0.1, log_every=5, eval_every=5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,7 +49,7 @@ def shards(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def electra(shards, tmp_path_factory):
-    """The folder of a finished run of ELECTRA, and its figures."""
+    """The folder of a finished run of ELECTRA, and its metrics."""
     folder = tmp_path_factory.mktemp("electra")
     return folder, run(shards=shards, model_dir=folder, model="electra", steps=12, learning_rate=1e-2, **SMALL)
 
@@ -67,8 +67,8 @@ def same(some, others):
 
 
 def test_a_run_leaves_encoders_with_their_tokenizer(electra, shards):
-    folder, figures = electra
-    assert figures["steps"] == 12 and {"held_out_rtd_recall", "held_out_generator_entropy"} <= set(figures)
+    folder, metrics = electra
+    assert metrics["steps"] == 12 and {"held_out_rtd_recall", "held_out_generator_entropy"} <= set(metrics)
     for name in ("encoder", "generator"):
         encoder, tokenizer = zoo.load(folder / name)
         assert type(encoder).__name__ == "Electra"
@@ -78,10 +78,10 @@ def test_a_run_leaves_encoders_with_their_tokenizer(electra, shards):
 
 
 def test_the_same_command_goes_on(electra, shards):
-    folder, figures = electra
+    folder, metrics = electra
     again = run(shards=shards, model_dir=folder, model="electra", steps=12, learning_rate=1e-2, **SMALL)
     assert again["steps"] == 12
-    np.testing.assert_allclose(again["held_out_loss"], figures["held_out_loss"], rtol=1e-6)
+    np.testing.assert_allclose(again["held_out_loss"], metrics["held_out_loss"], rtol=1e-6)
 
 
 def test_another_run_starts_from_it_generator_and_discriminator_both(electra, shards, tmp_path):
@@ -100,14 +100,14 @@ def test_another_run_starts_from_it_generator_and_discriminator_both(electra, sh
     "values",
     [
         dict(model="bert", masking="span:1,token:1", optimizer="lamb", schedule="poly"),
-        dict(model="albert", remat=True, precision="mixed_bfloat16", schedule="triangular"),
-        dict(model="roberta", packing=True, accumulation=2, masking="eojeol", long_length=48),
+        dict(model="albert", gradient_checkpointing=True, precision="mixed_bfloat16", schedule="triangular"),
+        dict(model="roberta", packing=True, gradient_accumulation_steps=2, masking="eojeol", long_length=48),
     ],
     ids=["bert", "albert", "roberta"],
 )
 def test_each_family_and_option_trains(shards, tmp_path, values):
-    figures = run(shards=shards, model_dir=tmp_path, steps=10, **{**SMALL, **values})
-    assert figures["steps"] == 10 and np.isfinite(figures["held_out_loss"])
+    metrics = run(shards=shards, model_dir=tmp_path, steps=10, **{**SMALL, **values})
+    assert metrics["steps"] == 10 and np.isfinite(metrics["held_out_loss"])
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
     assert type(zoo.load(tmp_path / "encoder")[0]).__name__.lower() == values["model"]
@@ -115,23 +115,25 @@ def test_each_family_and_option_trains(shards, tmp_path, values):
 
 def test_flags_that_do_not_fit_are_named(shards, tmp_path):
     for values, words in (
-        (dict(steps=1), "expected one of --shards and --tfrecords"),
-        (dict(shards=shards), "expected one of --steps and --train_hours"),
-        (dict(shards=shards, steps=1, model="electra", objectives="mlm"), "--objectives=mlm with --model=electra"),
-        (dict(shards=shards, steps=1, masking="span:x"), "--masking=span:x"),
+        (dict(steps=1), "--shards is None and --tfrecords is None; expected one of them"),
+        (dict(shards=shards), "--steps is None and --train_hours is None; expected one of them"),
+        (dict(shards=shards, steps=1, model="electra", objectives="mlm"), "--objectives is mlm with --model=electra"),
+        (dict(shards=shards, steps=1, masking="span:x"), "--masking is span:x"),
+        (dict(shards=shards, steps=1, length=4), "--length is 4 with --objectives=mlm,nsp; expected 5 or more"),
         (dict(shards=shards, steps=1, recipe="none"), "--recipe=none; expected one of .*bert_hour"),
-        (dict(tfrecords="x", steps=1), "--tfrecords needs --tokenizer_dir"),
+        (dict(tfrecords="x", steps=1), "--tokenizer_dir is None; expected the tokenizer that made"),
     ):
         with pytest.raises(app.UsageError, match=words):
             run(model_dir=tmp_path / "run", **values)
-    with pytest.raises(ValueError, match="--strategy=nobody; expected one of"):
+    with pytest.raises(ValueError, match="--strategy is 'nobody'; expected one of"):
         run(shards=shards, model_dir=tmp_path / "run", steps=1, strategy="nobody", **SMALL)
 
 
 def test_flags_out_of_range_are_named(tmp_path):
     for values in (
         dict(log_every=0), dict(batch_size=0), dict(train_hours=0), dict(steps=0), dict(max_predictions=0),
-        dict(generator_size=3.0), dict(accumulation=0), dict(length=2), dict(mask_rate=0), dict(held_out=-1),
+        dict(generator_size=3.0), dict(gradient_accumulation_steps=0), dict(length=2), dict(mask_rate=0),
+        dict(held_out=-1), dict(eval_batches=0),
     ):  # fmt: skip
         (name,) = values
         with pytest.raises(flags.IllegalFlagValueError, match=f"flag --{name}="):
@@ -143,7 +145,7 @@ def test_flags_that_would_be_ignored_with_tfrecords_are_named(shards, tmp_path):
     for name, value in (("length", 64), ("packing", True), ("long_length", 64), ("held_out", 0.1)):
         with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are made"):
             run(**records, **{name: value})
-    with pytest.raises(app.UsageError, match="found --tokenizer_dir with --shards"):
+    with pytest.raises(app.UsageError, match=r"--tokenizer_dir is y; expected .* None for shards"):
         run(shards=shards, tokenizer_dir="y", model_dir=tmp_path, steps=1)
 
 
@@ -168,7 +170,7 @@ def test_heads_come_along(model, shards, request, tmp_path, capsys):
         run(model_dir=tmp_path / "c", model=model, objectives="mlm,sop", **more, **SMALL | {"held_out": 0.0})
         assert "sop_head begins anew: the checkpoint of the encoder has one for other pairs" in capsys.readouterr().err
     else:
-        with pytest.raises(ValueError, match=r"--generator_size=0\.5 is 64 wide, but the generator .* 32; leave"):
+        with pytest.raises(ValueError, match=r"--generator_size is 0\.5, 64 wide; expected none, .* 32 wide"):
             run(model_dir=tmp_path / "c", model=model, generator_size=0.5, **more, **SMALL)
         zoo.save(tmp_path / "a/encoder", *zoo.load(tmp_path / "a/encoder"), overwrite=True)
         more["init_checkpoint"] = tmp_path / "a/encoder"
@@ -189,7 +191,7 @@ def test_heads_of_a_published_checkpoint_come_along(bert, shards, tmp_path, caps
     assert "anew" not in capsys.readouterr().err
     for name in ("held_out_mlm_loss", "held_out_pair_loss"):
         np.testing.assert_allclose(again[name], first[name], rtol=1e-4)
-    with pytest.raises(ValueError, match="--length: rows of 65 ids, but the encoder has 64 positions"):
+    with pytest.raises(ValueError, match="--length is 65, but the encoder has 64 positions"):
         run(model_dir=tmp_path / "c", **more, **{**SMALL, "length": 65})
 
 
@@ -240,7 +242,7 @@ def test_a_run_goes_on_with_its_own_flags_only(electra, shards, tmp_path):
         with pytest.raises(ValueError, match=rf"plan\.json: the run was begun with other values: {words}"):
             run(**{**same, "shards": shards, **values})
     moved = shutil.copytree(shards, tmp_path / "moved")
-    run(**{**same, "shards": moved, "log_every": 1, "save_every": 1, "keep": 1, "evaluate_every": 3})
+    run(**{**same, "shards": moved, "log_every": 1, "save_every": 1, "keep": 1, "eval_every": 3})
 
 
 def test_the_flags_of_each_recipe_are_flags_and_the_command_line_wins(shards, tmp_path):
@@ -248,13 +250,25 @@ def test_the_flags_of_each_recipe_are_flags_and_the_command_line_wins(shards, tm
 
     for name in recipes.names():
         module = importlib.import_module(f"tfkor.recipes.{name}")
-        assert all(flag in FLAGS for flag in module.FLAGS)
+        assert all(name in FLAGS for name in module.SETTINGS)
         assert "Command: " in module.__doc__
     with flagsaver.flagsaver():
-        FLAGS(["run_pretraining", "--recipe=bert_hour", "--length=99"])
-        run_pretraining.apply_recipe()
-        assert (FLAGS.model, FLAGS.length) == ("bert", 99)
+        FLAGS(["run_pretraining", "--recipe=bert_hour", "--shards=a", "--model_dir=b", "--length=99"])
+        config = run_pretraining.read_config()
+        assert (config.size, config.length, config.eval_every, config.train_hours) == ("mini", 99, 1000, 1.0)
+        assert config.objective_names == ["mlm"] and FLAGS.size == "small"  # nothing is left behind
     with flagsaver.flagsaver():
-        FLAGS(["run_pretraining", "--recipe=bert_hour", "--steps=5"])
-        run_pretraining.apply_recipe()
-        assert (FLAGS.steps, FLAGS.train_hours) == (5, None)
+        FLAGS(["run_pretraining", "--recipe=bert_hour", "--shards=a", "--model_dir=b", "--steps=5"])
+        config = run_pretraining.read_config()
+        assert (config.steps, config.train_hours) == (5, None)
+
+
+def test_old_names_of_flags_still_work_and_are_noted_once(capsys):
+    old = ["--accumulation=4", "--remat", "--evaluate_every=7"]
+    with flagsaver.flagsaver():
+        FLAGS(["run_pretraining", "--recipe=bert_hour", "--shards=a", "--model_dir=b", *old])
+        config = run_pretraining.read_config()
+    found = (config.gradient_accumulation_steps, config.gradient_checkpointing, config.eval_every)
+    assert found == (4, True, 7)  # the last one wins over the recipe's
+    said = capsys.readouterr().err
+    assert said.count("note: --remat is now --gradient_checkpointing") == 1 and said.count("note: ") == 3

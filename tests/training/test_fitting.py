@@ -1,6 +1,7 @@
 """The compiled step and the epochs around it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfkor.training import InferenceStep, TrainStep, build_optimizer, fit_epochs
+from tfkor.training import InferenceStep, Trainer, TrainStep, build_optimizer, fit_epochs
 
 
 class Batches:
@@ -53,10 +54,10 @@ def test_steps_lower_the_loss_in_each_precision(precision):
     first = float(step(batches.batches[0])["loss"])
     for epoch in range(10):
         for batch in batches.epoch(epoch):
-            figures = step(batch)
+            metrics = step(batch)
     step.sync()
-    assert set(figures) == {"loss", "error"}
-    assert float(figures["loss"]) < 0.3 * first
+    assert set(metrics) == {"loss", "error"}
+    assert float(metrics["loss"]) < 0.3 * first
     assert all(np.isfinite(w).all() for w in step.model.get_weights())
 
 
@@ -78,12 +79,12 @@ def test_float16_takes_back_a_step_whose_gradients_overflow():
 
 def test_the_best_epoch_is_kept_and_training_stops_early():
     step = linear_step()
-    figures = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+    accuracies = iter([0.1, 0.5, 0.4, 0.3, 0.9])
     weights, saved = [], []
 
     def evaluate():
         weights.append(step.model.get_weights())
-        return {"accuracy": next(figures)}
+        return {"accuracy": next(accuracies)}
 
     history = fit_epochs(step, Batches(), 10, evaluate, patience=2, on_best=lambda: saved.append(len(weights)))
     assert [h["accuracy"] for h in history] == [0.1, 0.5, 0.4, 0.3]
@@ -115,18 +116,62 @@ def test_averaged_weights(precision):
         np.testing.assert_array_equal(kept, evaluated)
 
 
-@pytest.mark.parametrize("figures, best", [((np.nan, 0.5, 0.9, 0.7), 2), ((0.5, np.nan, 0.4), 0), ((np.nan,) * 3, 0)])
-def test_a_figure_that_is_no_number_is_the_worst(figures, best):
-    step, found, kept = linear_step(), iter(figures), []
+@pytest.mark.parametrize(
+    "accuracies, best", [((np.nan, 0.5, 0.9, 0.7), 2), ((0.5, np.nan, 0.4), 0), ((np.nan,) * 3, 0)]
+)
+def test_a_metric_that_is_no_number_is_the_worst(accuracies, best):
+    step, found, kept = linear_step(), iter(accuracies), []
 
     def evaluate():
         kept.append(step.model.get_weights())
         return {"accuracy": next(found)}
 
-    history = fit_epochs(step, Batches(), len(figures), evaluate)
-    assert len(history) == len(figures)
+    history = fit_epochs(step, Batches(), len(accuracies), evaluate)
+    assert len(history) == len(accuracies)
     for ours, theirs in zip(step.model.get_weights(), kept[best], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+class Record:
+    """A callback that notes what it was called with; `stop_at`, an epoch at which it presses Ctrl-C."""
+
+    def __init__(self, stop_at=None):
+        self.steps, self.epochs, self.end, self.stop_at = [], [], None, stop_at
+
+    def on_step_end(self, step, metrics):
+        self.steps.append((step, float(metrics["loss"])))
+
+    def on_epoch_end(self, epoch, metrics):
+        self.epochs.append((epoch, dict(metrics)))
+        if epoch == self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, metrics):
+        self.end = metrics
+
+
+class Silent:
+    """A callback without any method."""
+
+
+def test_callbacks_are_called_at_steps_epochs_and_the_end():
+    record, accuracies = Record(), iter([0.1, 0.5, 0.4])
+    history = fit_epochs(
+        linear_step(), Batches(), 3, lambda: {"accuracy": next(accuracies)}, callbacks=[Silent(), record]
+    )
+    assert [step for step, _ in record.steps] == list(range(1, 13))
+    for epoch, metrics in record.epochs:
+        assert metrics == history[epoch - 1]
+        losses = [loss for _, loss in record.steps[4 * epoch - 4 : 4 * epoch]]
+        np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-6)
+    assert [epoch for epoch, _ in record.epochs] == [1, 2, 3]
+    assert record.end == history[1]
+
+
+def test_a_callback_can_end_the_training():
+    record = Record(stop_at=2)
+    history = fit_epochs(linear_step(), Batches(), 9, callbacks=[record])
+    assert len(history) == len(record.epochs) == 2 and record.end == history[1]
 
 
 def test_ctrl_c_keeps_the_best_weights_so_far():
@@ -158,10 +203,43 @@ def test_the_same_seed_gives_the_same_weights():
         np.testing.assert_array_equal(a, b)
 
 
-def test_tensorboard_gets_the_figures(tmp_path):
+def test_tensorboard_gets_the_metrics(tmp_path):
     fit_epochs(linear_step(), Batches(), 2, log_dir=tmp_path / "logs")
     (file,) = (tmp_path / "logs").iterdir()
     assert b"examples_per_second" in file.read_bytes()
+
+
+def test_the_loop_logs_saves_evaluates_and_stops_when_it_is_due():
+    class Events(Trainer):
+        steps, log_every, save_every, eval_every = 12, 4, 5, 6
+
+        def __init__(self, step_fn):
+            super().__init__(step_fn)
+            self.events = []
+
+        def log(self, batch):
+            self.events.append(("log", self.step))
+
+        def save(self):
+            self.events.append(("save", self.step))
+
+        def evaluate(self):
+            self.events.append(("evaluate", self.step))
+
+        def stop(self):
+            raise KeyboardInterrupt
+
+    trainer = Events(lambda batch, rate: {"loss": 1.0})
+    trainer.train_on(iter(range(100)), 7)
+    trainer.train_on(iter(range(100)), 12)
+    events = [("log", 4), ("save", 5), ("evaluate", 6), ("log", 7), ("log", 8), ("save", 10), ("log", 12)]
+    assert trainer.events == events  # the end is saved and evaluated by who calls
+    trainer = Events(lambda batch, rate: {"loss": 1.0})
+    with pytest.raises(KeyboardInterrupt), trainer.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        trainer.train_on(iter(range(100)), 12)
+    assert trainer.events == [("save", 1)] and trainer.stop_signal == "SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_inference_sees_what_training_changed():

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfkor.data.shards import join_shards
-from tfkor.pretraining.masking import Masking, draw_masks
+from tfkor.pretraining.masking import Examples, Masking, Vocabulary
+from tfkor.pretraining.objectives import OBJECTIVES
 from tfkor.pretraining.randomness import keys, uniforms
-from tfkor.pretraining.rows import NO_PAIR, Rows, check_rows, make_rows
+from tfkor.pretraining.rows import Rows, check_rows, make_rows
 from tfkor.text.ragged import spans
 
-NOISE = 17  # the stream of random numbers that replaced tokens are sampled with
-HELD_OUT = 23
+HELD_OUT = 23  # the stream of random numbers that documents are held out with
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Recipe:
       pairs, packing, short_seq_prob: see `make_rows`.
       masking: a Masking.
       static_masks: the same rows and masks in each epoch, for comparison (RoBERTa, section 4.1).
-      replaced_tokens: add what `rtd` needs: the ids before masking and the noise that a generator samples with.
+      objective: a name in `tfkor.pretraining.objectives.OBJECTIVES`, whose `collate` makes the batches.
+
+    Raises:
+      ValueError: no such objective, pairs with packing, or rows too short for anything.
     """
 
     length: int = 128
@@ -36,13 +39,20 @@ class Recipe:
     short_seq_prob: float = 0.1
     masking: Masking = field(default_factory=Masking)
     static_masks: bool = False
-    replaced_tokens: bool = False
+    objective: str = "mlm"
 
     def __post_init__(self):
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective is {self.objective!r}; expected one of {list(OBJECTIVES)}")
         check_rows(self.length, self.pairs, self.packing)
+        if self.max_predictions is not None and not 1 <= self.max_predictions <= self.length:
+            raise ValueError(f"max_predictions is {self.max_predictions}; expected 1 to the length, {self.length}")
+        if not 0 <= self.short_seq_prob <= 1:
+            raise ValueError(f"short_seq_prob is {self.short_seq_prob}; expected a probability")
 
     @property
-    def predictions(self):
+    def predictions(self) -> int:
+        """P, the positions to predict in a row."""
         return self.max_predictions or self.masking.predictions(self.length)
 
 
@@ -52,8 +62,7 @@ class PretrainingBatches:
     input_word_ids, input_mask, segment_ids int32 [B, S]; masked_lm_positions, masked_lm_ids int32 [B, P];
     masked_lm_weights float32 [B, P], of sum 1, so that the loss of a batch is the sum over its parts, wherever they are
     computed. With pairs: pair_labels int32 [B] and pair_weights float32 [B], of sum 1. Packed: input_mask numbers the
-    documents of a row from 1, and positions int32 [B, S] restarts in each. With replaced tokens: original_word_ids
-    int32 [B, S], sampling_noise float32 [B, P] in [0, 1) and token_weights float32 [B, S], of sum 1.
+    documents of a row from 1, and positions int32 [B, S] restarts in each. The recipe's objective may add more.
 
     `state` is what to go on with after the batch that came last; assign it to go on there. Rows are shuffled within
     `group` shards at a time. An epoch leaves out the rows of a group that don't fill a batch, other ones each time.
@@ -62,8 +71,8 @@ class PretrainingBatches:
       shards: tfkor.data.ShardFolder.
       recipe: a Recipe.
       batch_size: B, the rows of all devices together.
-      held_out: share of the documents that is kept for evaluation; `part` says which ones these batches take, "train"
-        or "held_out".
+      held_out: fraction of the documents that is kept for evaluation; `part` says which ones these batches take,
+        "train" or "held_out".
       on_damage: "stop" or "skip" a shard that can't be read, with a warning.
 
     With NSP a shard of less than two documents is read as one with a neighbour.
@@ -72,7 +81,17 @@ class PretrainingBatches:
       ValueError: an epoch doesn't fill one batch, or NSP with one document in all.
     """
 
-    def __init__(self, shards, recipe, batch_size, seed=0, held_out=0.0, part="train", group=8, on_damage="stop"):
+    def __init__(
+        self,
+        shards,
+        recipe: Recipe,
+        batch_size: int,
+        seed: int = 0,
+        held_out: float = 0.0,
+        part: str = "train",
+        group: int = 8,
+        on_damage: str = "stop",
+    ):
         self.shards, self.recipe, self.batch_size, self.seed = shards, recipe, batch_size, seed
         self.held_out, self.part, self.group, self.on_damage = held_out, part, group, on_damage
         if recipe.pairs == "nsp" and (found := shards.manifest["documents"]) < 2:
@@ -80,10 +99,7 @@ class PretrainingBatches:
                 f"{shards.folder}: nsp draws its wrong pairs from other documents, but there is {found}; expected two "
                 "at least, with blank lines between them in the corpus, or no pairs"
             )
-        tokenizer = shards.tokenizer
-        self.tokenizer, self.continuations = tokenizer, np.asarray(tokenizer.continuations)
-        special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
-        self.ordinary_ids = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+        self.tokenizer, self.vocabulary = shards.tokenizer, Vocabulary.of(shards.tokenizer)
         self.state = {"epoch": 0, "group": 0, "batch": 0}
         self.loaded = None
 
@@ -150,37 +166,13 @@ class PretrainingBatches:
         return held_out if self.part == "held_out" else ~held_out
 
     def assemble(self, rows, chosen, epoch):
-        recipe, tokenizer = self.recipe, self.tokenizer
-        index = rows.order[chosen]
+        """The batch of the rows `chosen`, a slice of GroupRows."""
+        recipe, index = self.recipe, rows.order[chosen]
         example = keys(self.seed, 0 if recipe.static_masks else epoch, rows.shard[index], rows.number[index])
-        batch = lay_out(rows, index, recipe.length, tokenizer, recipe.packing)
+        batch = lay_out(rows, index, recipe.length, self.tokenizer, recipe.packing)
         eojeol_starts, special = batch.pop("eojeol_starts"), batch.pop("special")
-        word_ids = batch["input_word_ids"]
-        drawn = draw_masks(
-            {
-                **batch,
-                "maskable": ~special,
-                "continuations": self.continuations[word_ids],
-                "eojeol_starts": eojeol_starts,
-            },
-            recipe.masking,
-            example,
-            recipe.predictions,
-            tokenizer.mask_id,
-            self.ordinary_ids,
-        )
-        drawn["masked_lm_weights"] /= max(drawn["masked_lm_weights"].sum(), 1)
-        if recipe.replaced_tokens:
-            batch["original_word_ids"] = word_ids
-            batch["sampling_noise"] = uniforms(example, NOISE, recipe.predictions)
-            real = batch["input_mask"] > 0
-            batch["token_weights"] = (real / max(real.sum(), 1)).astype(np.float32)
-        if recipe.pairs:
-            labels = rows.labels[index]
-            has_pair = labels != NO_PAIR
-            batch["pair_labels"] = np.maximum(labels, 0)
-            batch["pair_weights"] = (has_pair / max(has_pair.sum(), 1)).astype(np.float32)
-        return {**batch, **drawn}
+        examples = Examples(batch, ~special, eojeol_starts, rows.labels[index], example)
+        return OBJECTIVES[recipe.objective].collate(examples, recipe, self.vocabulary)
 
 
 def with_two_documents(parts):
@@ -239,9 +231,9 @@ def lay_out(rows, index, length, tokenizer, packing):
     piece = spans(rows.row_splits[index], counts)
     row = np.repeat(np.arange(len(index)), counts)
     first_of_row = np.cumsum(counts) - counts
-    place = np.arange(len(piece)) - np.repeat(first_of_row, counts)  # 0, 1, ... within the row
+    number = np.arange(len(piece)) - np.repeat(first_of_row, counts)  # 0, 1, ... within the row
     starts, lengths = rows.starts[piece], rows.ends[piece] - rows.starts[piece]
-    has_cls = np.ones(len(piece), bool) if packing else place == 0
+    has_cls = np.ones(len(piece), bool) if packing else number == 0
     widths = lengths + has_cls + 1
     begin = np.cumsum(widths) - widths
     begin = begin - np.repeat(begin[first_of_row], counts)  # the column where the piece begins
@@ -249,7 +241,7 @@ def lay_out(rows, index, length, tokenizer, packing):
     shape = (len(index), length)
     word_ids = np.full(shape, tokenizer.pad_id, np.int32)
     eojeol_starts, special = np.zeros(shape, bool), np.ones(shape, bool)
-    flat = row * length + begin  # places in the flattened batch
+    flat = row * length + begin  # positions in the flattened batch
     source, target = spans(starts, lengths), spans(flat + has_cls, lengths)
     word_ids.ravel()[target] = rows.tokens[source]
     eojeol_starts.ravel()[target] = rows.eojeol_starts[source]
@@ -264,8 +256,8 @@ def lay_out(rows, index, length, tokenizer, packing):
 
     batch = {
         "input_word_ids": word_ids,
-        "input_mask": filled(np.repeat(place + 1 if packing else np.ones_like(place), widths)),
-        "segment_ids": filled(np.repeat(np.zeros_like(place) if packing else place, widths)),
+        "input_mask": filled(np.repeat(number + 1 if packing else np.ones_like(number), widths)),
+        "segment_ids": filled(np.repeat(np.zeros_like(number) if packing else number, widths)),
         "eojeol_starts": eojeol_starts,
         "special": special,
     }
@@ -275,10 +267,11 @@ def lay_out(rows, index, length, tokenizer, packing):
 
 
 class Prefetch:
-    """Draws batches in a thread of its own; yields (batch, the state of `batches` after it)."""
+    """Draws batches in a thread of its own; `state` is that of `batches` after the one that came last."""
 
     def __init__(self, batches, depth=4):
         self.batches, self.queue, self.stopped = batches, queue.Queue(depth), threading.Event()
+        self.state = dict(batches.state)
         self.thread = threading.Thread(target=self.draw, daemon=True)
         self.thread.start()
 
@@ -304,7 +297,8 @@ class Prefetch:
         while (item := self.queue.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield item
+            batch, self.state = item
+            yield batch
 
     def close(self):
         self.stopped.set()

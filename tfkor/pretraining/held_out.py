@@ -7,7 +7,7 @@ from tfkor.pretraining.batches import GroupRows
 from tfkor.text.ragged import spans
 
 
-def held_out_batches(batches, count):
+def held_out_batches(batches, count: int) -> list[dict]:
     """Returns up to `count` batches, always the same ones, from the held-out documents of as many shards as it takes.
 
     Where they don't fill one batch, it has less rows; without any rows there is none. Rows are made of the documents
@@ -31,15 +31,15 @@ def held_out_batches(batches, count):
     return [batches.assemble(rows, slice(i * size, (i + 1) * size), 0) for i in range(count)]
 
 
-def told_of_little_text(batches, drawn):
-    """A line for who gets less than one batch from `held_out_batches`, or None."""
+def little_text(batches, drawn) -> str | None:
+    """What to say where `held_out_batches` gave less than one batch, or None."""
     rows = len(drawn[0]["input_mask"]) if drawn else 0
     if rows >= batches.batch_size:
         return None
     documents = batches.shards.manifest["documents"]
     return (
-        f"--held_out={batches.held_out} of {documents:,} documents gives {rows} rows of {batches.recipe.length} ids: "
-        + ("evaluations take these" if rows else "nothing is evaluated; expected a larger share, or 0")
+        f"held_out={batches.held_out} of {documents:,} documents gives {rows} rows of {batches.recipe.length} ids: "
+        + ("evaluations take these" if rows else "nothing is evaluated; expected a larger fraction, or 0")
     )
 
 

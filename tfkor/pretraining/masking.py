@@ -1,6 +1,7 @@
 """Which tokens are masked, drawn anew for each batch in NumPy; the draws are keyed by example."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,9 +32,10 @@ class Masking:
 
     def __post_init__(self):
         shares = self.units if isinstance(self.units, dict) else {self.units: 1.0}
-        if not shares or set(shares) - set(UNITS) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        values = shares.values()
+        if not shares or set(shares) - set(UNITS) or min(values) < 0 or not 0 < sum(values) < float("inf"):
             raise ValueError(f"units is {self.units!r}; expected one of {UNITS} or a dict of them with shares")
-        if not 0 < self.rate < 1 or min(self.mask_share, self.random_share) < 0:
+        if not 0 < self.rate < 1 or not (self.mask_share >= 0 and self.random_share >= 0):
             raise ValueError(f"rate is {self.rate}, mask_share {self.mask_share}, random_share {self.random_share}; "
                              "expected shares from 0 to 1")  # fmt: skip
         if self.mask_share + self.random_share > 1 + 1e-9:
@@ -45,9 +47,52 @@ class Masking:
         shares = self.units if isinstance(self.units, dict) else {self.units: 1.0}
         return {unit: shares[unit] / sum(shares.values()) for unit in UNITS if unit in shares}
 
-    def predictions(self, length):
+    def predictions(self, length: int) -> int:
         """The number of positions to reserve for rows of `length` ids."""
         return max(1, round(self.rate * length))
+
+
+class Vocabulary(NamedTuple):
+    """What masks need to know of the ids: that of [MASK], which ones are ordinary pieces, int [V'], and which ones
+    continue a word, bool [V]."""
+
+    mask_id: int
+    ordinary_ids: np.ndarray
+    continuations: np.ndarray
+
+    @classmethod
+    def of(cls, tokenizer):
+        special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+        ordinary_ids = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+        return cls(tokenizer.mask_id, ordinary_ids, np.asarray(tokenizer.continuations))
+
+
+class Examples(NamedTuple):
+    """The rows of a batch, laid out, that an objective makes a batch of.
+
+    batch: dict of int32 [B, S]: input_word_ids, input_mask, segment_ids, and positions where rows are packed.
+    maskable, eojeol_starts: bool [B, S]: all but special tokens and padding; where eojeols begin.
+    pair_labels: int32 [B], see Rows. keys: uint64 [B], what the random numbers of each example depend on.
+    """
+
+    batch: dict
+    maskable: np.ndarray
+    eojeol_starts: np.ndarray
+    pair_labels: np.ndarray
+    keys: np.ndarray
+
+
+def mask_examples(examples, recipe, vocabulary):
+    """`draw_masks` of Examples, as a Recipe says."""
+    rows = {
+        **examples.batch,
+        "maskable": examples.maskable,
+        "continuations": vocabulary.continuations[examples.batch["input_word_ids"]],
+        "eojeol_starts": examples.eojeol_starts,
+    }
+    return draw_masks(
+        rows, recipe.masking, examples.keys, recipe.predictions, vocabulary.mask_id, vocabulary.ordinary_ids
+    )
 
 
 def draw_masks(rows, masking, keys, max_predictions, mask_id, ordinary_ids):
@@ -106,8 +151,8 @@ def choose(rows, masking, keys, max_predictions):
         key, allowed, most = keys[here], maskable[here], budget[here]
         if unit == "token":
             order = np.where(allowed, uniforms(key, CHOICE, allowed.shape[1]), 2.0)
-            place = np.argsort(np.argsort(order, axis=1), axis=1)
-            chosen[here] = place < most[:, None]
+            rank = np.argsort(np.argsort(order, axis=1), axis=1)
+            chosen[here] = rank < most[:, None]
             continue
         starts = rows["eojeol_starts"][here] if unit == "eojeol" else ~rows["continuations"][here]
         units = unit_numbers(allowed, starts)
@@ -146,20 +191,20 @@ def choose_spans(units, keys, budget):
     sizes = unit_sizes(units)
     ends = np.cumsum(sizes, axis=1)
     number = (sizes > 0).sum(axis=1)
-    places, widths = uniforms(keys, CHOICE, length), uniforms(keys, LENGTH, length)
+    starts, widths = uniforms(keys, CHOICE, length), uniforms(keys, LENGTH, length)
     # the length of a span: 1 + geometric, its tail beyond MAX_SPAN left out
     widths = np.log1p(-widths * (1 - (1 - SPAN_P) ** MAX_SPAN)) / np.log1p(-SPAN_P)
     widths = np.clip(np.ceil(widths), 1, MAX_SPAN).astype(np.int64)
     taken, row = np.zeros((rows, length), bool), np.arange(rows)
     columns = np.arange(length)
-    for place, width in zip((places * number[:, None]).astype(np.int64).T, widths.T, strict=True):
+    for first, width in zip((starts * number[:, None]).astype(np.int64).T, widths.T, strict=True):
         left = budget - (taken * sizes).sum(axis=1)
         if (left <= 0).all():
             break
-        before = np.where(place > 0, ends[row, np.maximum(place - 1, 0)], 0)
+        before = np.where(first > 0, ends[row, np.maximum(first - 1, 0)], 0)
         whole = (ends <= (before + left)[:, None]).sum(axis=1)  # units up to here fit into what is left
-        stop = np.minimum(place + width, np.minimum(whole, number))
-        taken |= (columns >= place[:, None]) & (columns < stop[:, None])
+        stop = np.minimum(first + width, np.minimum(whole, number))
+        taken |= (columns >= first[:, None]) & (columns < stop[:, None])
     chosen = np.take_along_axis(taken, np.maximum(units, 0), axis=1) & (units >= 0)
     return chosen
 

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a key and a place only, so that an example gets the same ones in any batch."""
+"""Random numbers that depend on a key and a position only, so that an example gets the same ones in any batch."""
 
 import numpy as np
 

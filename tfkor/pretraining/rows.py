@@ -28,7 +28,15 @@ class Rows(NamedTuple):
         return len(self.labels)
 
 
-def make_rows(shard, length, pairs=None, packing=False, seed=0, short_seq_prob=0.1, documents=None):
+def make_rows(
+    shard,
+    length: int,
+    pairs: str | None = None,
+    packing: bool = False,
+    seed=0,
+    short_seq_prob: float = 0.1,
+    documents: np.ndarray | None = None,
+) -> Rows:
     """Cuts the documents of a shard into rows of at most `length` ids, special tokens included.
 
     Without pairs a row takes whole sentences of one document as long as they fit (RoBERTa's DOC-SENTENCES). With them
@@ -69,37 +77,37 @@ def check_rows(length, pairs, packing):
     if pairs and packing:
         raise ValueError(f"packing with pairs={pairs!r}: a packed row has no one pair; expected one of both")
     if length < least_length(pairs):
-        told = f" with pairs={pairs!r}" if pairs else ""
-        raise ValueError(f"the length of a row is {length}; expected at least {least_length(pairs)}{told}")
+        beside = f" with pairs={pairs!r}" if pairs else ""
+        raise ValueError(f"the length of a row is {length}; expected at least {least_length(pairs)}{beside}")
 
 
-def least_length(pairs):
+def least_length(pairs: str | None) -> int:
     """The ids of the shortest rows: [CLS] and [SEP] with a token; [CLS], [SEP] and [SEP] with a token each."""
     return 5 if pairs else 3
 
 
-def single_rows(splits, begin, end, room):
-    """Token spans of at most `room`, each of whole sentences of one document where a sentence fits."""
+def single_rows(splits, begin, end, limit):
+    """Token spans of at most `limit`, each of whole sentences of one document where a sentence fits."""
     at, last = splits[begin], splits[end]
     starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     while len(at):
-        stop = splits[np.searchsorted(splits, at + room, "right") - 1]  # the last sentence's end within reach
-        stop = np.minimum(np.where(stop > at, stop, at + room), last)
+        stop = splits[np.searchsorted(splits, at + limit, "right") - 1]  # the last sentence's end within reach
+        stop = np.minimum(np.where(stop > at, stop, at + limit), last)
         starts.append(at)
         ends.append(stop)
         at, last = (x[stop < last] for x in (stop, last))
     return np.concatenate(starts), np.concatenate(ends)
 
 
-def paired_rows(splits, begin, end, room, pairs, random, short_seq_prob):
+def paired_rows(splits, begin, end, limit, pairs, random, short_seq_prob):
     """create_instances_from_document of google-research/bert and albert, for all documents side by side."""
     first_sentence, last_sentence, document = begin, end, np.arange(len(begin))
     at, stop = begin, end
     out = []
     while len(at):
-        target = np.full(len(at), room)
+        target = np.full(len(at), limit)
         short = random.random(len(at)) < short_seq_prob
-        target[short] = random.integers(2, room + 1, len(at))[short]
+        target[short] = random.integers(2, limit + 1, len(at))[short]
         until = np.clip(np.searchsorted(splits, splits[at] + target, "left"), at + 1, stop)
         sentences = until - at
         cut = at + 1 + (random.random(len(at)) * (sentences - 1)).astype(np.int64)
@@ -125,7 +133,7 @@ def paired_rows(splits, begin, end, room, pairs, random, short_seq_prob):
                 [np.where(swapped, a, b) for a, b in zip(first, second)],
             )
             following = until
-        out.append((*truncate_pair(first, second, room, random), label))
+        out.append((*truncate_pair(first, second, limit, random), label))
         going_on = following < stop
         at, stop, document = following[going_on], stop[going_on], document[going_on]
     first, second, labels = (np.concatenate(part, axis=-1) for part in zip(*out)) if out else np.zeros((3, 2, 0), int)
@@ -138,12 +146,12 @@ def paired_rows(splits, begin, end, room, pairs, random, short_seq_prob):
     return Rows(starts.copy(), ends.copy(), np.append(0, np.cumsum(counts)), labels)
 
 
-def truncate_pair(first, second, room, random):
+def truncate_pair(first, second, limit, random):
     """Cuts the longer of both until they fit, at its front or its back by a coin for each token, as in BERT."""
     (a, a_end), (b, b_end) = first, second
     lengths = np.stack([a_end - a, b_end - b])
-    kept_first = np.minimum(lengths[0], np.maximum((room + 1) // 2, room - lengths[1]))
-    kept = np.stack([kept_first, np.minimum(lengths[1], room - kept_first)])
+    kept_first = np.minimum(lengths[0], np.maximum((limit + 1) // 2, limit - lengths[1]))
+    kept = np.stack([kept_first, np.minimum(lengths[1], limit - kept_first)])
     front = random.binomial(lengths - kept, 0.5)
     starts = np.stack([a, b]) + front
     return np.stack([starts[0], starts[0] + kept[0]]), np.stack([starts[1], starts[1] + kept[1]])
@@ -157,22 +165,23 @@ def packed(lengths, length):
     """
     group = np.zeros(len(lengths), np.int64)
     rows_with = [np.flatnonzero(lengths == n) for n in range(length + 1)]
-    groups_with_room = [[] for _ in range(length + 1)]
+    groups_with_space = [[] for _ in range(length + 1)]
     count = 0
     for need in range(length, 0, -1):
         rows = rows_with[need]
-        room = need
+        space = need
         while len(rows):
-            while room < length and not groups_with_room[room]:
-                room += 1
-            taken = min(len(rows), len(groups_with_room[room]) if room < length else -(-len(rows) // (length // need)))
-            if room < length:
-                groups = groups_with_room[room][-taken:]
-                del groups_with_room[room][-taken:]
+            while space < length and not groups_with_space[space]:
+                space += 1
+            filled = space < length
+            taken = min(len(rows), len(groups_with_space[space]) if filled else -(-len(rows) // (length // need)))
+            if filled:
+                groups = groups_with_space[space][-taken:]
+                del groups_with_space[space][-taken:]
             else:
                 groups = list(range(count, count + taken))
                 count += taken
             group[rows[:taken]], rows = groups, rows[taken:]
-            groups_with_room[room - need].extend(groups)
-            room = max(need, room - need)
+            groups_with_space[space - need].extend(groups)
+            space = max(need, space - need)
     return group

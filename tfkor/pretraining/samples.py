@@ -1,31 +1,39 @@
-"""What a masked language model says: predictions for the eye, and fill-mask."""
+"""What a masked language model predicts: lines for the log, and fill-mask."""
 
 import numpy as np
 from keras import ops
 
 
-def show_predictions(model, batch, tokenizer, rows=3, predictions=4):
-    """Returns a line for some rows of a batch: the text as it is masked, then original -> prediction.
+def masked_tokens(logits, batch, tokenizer, rows=3, predictions=4):
+    """A line for some rows of a batch: the text as it is masked, then original -> prediction.
+
+    Args:
+      logits: float [B, P, V], of the masked tokens.
+    """
+    lines = []
+    for row in range(min(rows, len(logits))):
+        ids = np.asarray(batch["input_word_ids"][row])
+        text = tokenizer.decode(ids[ids != tokenizer.pad_id])
+        pairs = [
+            f"{tokenizer.vocab[label]} -> {tokenizer.vocab[logits[row, i].argmax()]}"
+            for i, label in enumerate(batch["masked_lm_ids"][row])
+            if batch["masked_lm_weights"][row, i] > 0
+        ]
+        lines.append(f"{text[:100]}  |  {', '.join(pairs[:predictions])}")
+    return lines
+
+
+def show_predictions(model, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
+    """Returns a line for some rows of a batch: what the model makes of them.
 
     Args:
       model: an objective of tfkor.pretraining.
       batch: one of PretrainingBatches.
     """
-    logits = np.asarray(ops.convert_to_numpy(model(batch)[0]))
-    lines = []
-    for row in range(min(rows, len(logits))):
-        ids = np.asarray(batch["input_word_ids"][row])
-        text = tokenizer.decode(ids[ids != tokenizer.pad_id])
-        told = [
-            f"{tokenizer.vocab[label]} -> {tokenizer.vocab[logits[row, i].argmax()]}"
-            for i, label in enumerate(batch["masked_lm_ids"][row])
-            if batch["masked_lm_weights"][row, i] > 0
-        ]
-        lines.append(f"{text[:100]}  |  {', '.join(told[:predictions])}")
-    return lines
+    return model.samples(batch, tokenizer, rows, predictions)
 
 
-def fill_mask(model, tokenizer, text, k=5):
+def fill_mask(model, tokenizer, text: str, k: int = 5) -> list[list[tuple[str, float]]]:
     """The likeliest pieces for each [MASK] of a text: a list of lists of (piece, probability).
 
     Args:
@@ -42,15 +50,14 @@ def fill_mask(model, tokenizer, text, k=5):
     ids = [tokenizer.cls_id, *pieces[0]]
     for part in pieces[1:]:
         ids += [tokenizer.mask_id, *part]
-    ids = np.array([[*ids, tokenizer.sep_id]], np.int32)
-    encoder = model.encoders.get("generator", model.encoders["encoder"])
-    if ids.shape[1] > encoder.config.max_position_embeddings:
-        raise ValueError(
-            f"the text has {ids.shape[1]} ids; expected at most {encoder.config.max_position_embeddings}: shorten it"
-        )
+    ids = np.array([[*ids, tokenizer.sep_id]], np.int32)  # [1, S]
+    encoder, head = model.language_model
+    if ids.shape[1] > encoder.max_length:
+        raise ValueError(f"the text has {ids.shape[1]} ids; expected at most {encoder.max_length}: shorten it")
     positions = np.flatnonzero(ids[0] == tokenizer.mask_id)
-    _, sequence = encoder([ids, np.ones_like(ids), np.zeros_like(ids)])
-    logits = model.masked_lm_head(ops.take(sequence, positions, axis=1), encoder.word_embeddings)  # [1, masks, V]
+    batch = {"input_word_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+    vectors = ops.take(encoder(batch)["sequence_output"], positions, axis=1)
+    logits = head(vectors, encoder.word_embeddings)  # [1, masks, V]
     probabilities = ops.convert_to_numpy(ops.softmax(logits))[0]
     best = np.argsort(-probabilities, axis=1)[:, :k]
     found = zip(probabilities, best, strict=True)

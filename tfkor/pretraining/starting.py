@@ -13,7 +13,7 @@ def check_tokenizer(source, found, name, expected):
     if found is None or found.fingerprint == expected.fingerprint:
         return None
     both = (
-        f"--init_checkpoint={source} has the tokenizer {found.fingerprint[:16]}... of {found.vocab_size:,} pieces, "
+        f"init_checkpoint={source} has the tokenizer {found.fingerprint[:16]}... of {found.vocab_size:,} pieces, "
         f"{name} {expected.fingerprint[:16]}... of {expected.vocab_size:,}"
     )
     pairs = list(zip(found.vocab, expected.vocab))

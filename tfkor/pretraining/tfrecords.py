@@ -1,12 +1,13 @@
-"""Batches of TFRecords that google-research/bert or TF Model Garden wrote, in place of PretrainingBatches."""
+"""Batches of TFRecords that google-research/bert or TF Model Garden wrote, instead of PretrainingBatches."""
 
 import itertools
 
 import numpy as np
 
 from tfkor.data.tfrecord import read_tfrecords, tfrecord_files
-from tfkor.pretraining.batches import NOISE, Recipe
-from tfkor.pretraining.randomness import keys, uniforms
+from tfkor.pretraining.batches import Recipe
+from tfkor.pretraining.objectives import OBJECTIVES
+from tfkor.pretraining.randomness import keys
 
 CHUNK = 100_000  # examples that are shuffled together
 
@@ -22,21 +23,23 @@ class TFRecordBatches:
       tokenizer: the Tokenizer whose vocabulary made the ids.
       batch_size: B, the rows of all devices together.
       pairs: None, or "nsp" to learn the pairs too.
-      replaced_tokens: add what `rtd` needs.
+      objective: whose `complete` makes the batches, see Recipe.
 
     Raises:
       DataError: see `read_tfrecords`.
       ValueError: ids outside the tokenizer's vocabulary, or less than B examples.
     """
 
-    def __init__(self, paths, tokenizer, batch_size, pairs=None, replaced_tokens=False, seed=0):
+    def __init__(
+        self, paths, tokenizer, batch_size: int, pairs: str | None = None, objective: str = "mlm", seed: int = 0
+    ):
         self.files, self.tokenizer, self.batch_size, self.seed = tfrecord_files(paths), tokenizer, batch_size, seed
         first = next(read_tfrecords(self.files[0], 1))
         self.recipe = Recipe(
             length=first["input_word_ids"].shape[1],
             max_predictions=first["masked_lm_positions"].shape[1],
             pairs=pairs,
-            replaced_tokens=replaced_tokens,
+            objective=objective,
         )
         self.state = {"epoch": 0, "batch": 0}
         self.running = None
@@ -78,19 +81,6 @@ class TFRecordBatches:
             )
 
     def complete(self, batch, example):
-        """Weights of sum 1, and what the objectives call things."""
-        next_sentence_labels = batch.pop("next_sentence_labels")
-        if self.recipe.pairs:
-            batch["pair_labels"] = next_sentence_labels
-            batch["pair_weights"] = np.full(self.batch_size, 1 / self.batch_size, np.float32)
-        predicted = batch["masked_lm_weights"] > 0
-        batch["masked_lm_weights"] = (predicted / max(predicted.sum(), 1)).astype(np.float32)
-        if self.recipe.replaced_tokens:
-            original = batch["input_word_ids"].copy()
-            row, column = np.nonzero(predicted)
-            original[row, batch["masked_lm_positions"][row, column]] = batch["masked_lm_ids"][row, column]
-            real = batch["input_mask"] > 0
-            batch["original_word_ids"] = original
-            batch["sampling_noise"] = uniforms(keys(self.seed, example), NOISE, self.recipe.predictions)
-            batch["token_weights"] = (real / real.sum()).astype(np.float32)
-        return batch
+        """Weights of sum 1, and what else the objective takes."""
+        batch["pair_labels"] = batch.pop("next_sentence_labels")
+        return OBJECTIVES[self.recipe.objective].complete(batch, self.recipe, keys(self.seed, example))

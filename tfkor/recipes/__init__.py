@@ -1,4 +1,5 @@
-"""Pretraining recipes: a module each, its docstring says command, hardware, time and result; FLAGS are the flags."""
+"""Pretraining recipes: a module each, its docstring says command, hardware, time and result; SETTINGS are fields of
+PretrainingConfig."""
 
 import pkgutil
 

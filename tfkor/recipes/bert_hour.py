@@ -8,7 +8,7 @@ random weights 42.9% and 88.4%; benchmarks/pretraining_hour.py).
 4 layers, 256 wide; masked tokens only. Rows of 64 ids: utterances and reviews are short.
 """
 
-FLAGS = dict(
+SETTINGS = dict(
     model="bert",
     size="mini",
     objectives=["mlm"],
@@ -23,7 +23,7 @@ FLAGS = dict(
     learning_rate=6e-4,
     warmup=0.1,  # with a short one, or a higher rate, the loss stays at that of word frequencies
     train_hours=1.0,
-    evaluate_every=1000,
+    eval_every=1000,
     log_every=100,
     save_every=500,
 )

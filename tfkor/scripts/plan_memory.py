@@ -2,7 +2,7 @@
 
   python -m tfkor.scripts.plan_memory                                  BERT-base in float32, 12 GiB, as a classifier
   python -m tfkor.scripts.plan_memory --task=pretraining --model=roberta --size=large --length=512 --device_gib=80
-  python -m tfkor.scripts.plan_memory --batch_size=32 --remat=true     the parts of that batch, tensor by tensor
+  python -m tfkor.scripts.plan_memory --batch_size=32 --gradient_checkpointing=true      that batch, tensor by tensor
 
 The table of the largest batches by length has google-research/bert's beside it, which are for fine-tuning BERT-base
 with Adam in float32 on a GPU of 12 GB. The plan is that of the JAX backend: in float32 within 15% of what XLA plans for
@@ -14,6 +14,7 @@ from absl import app, flags
 
 from tfkor import zoo
 from tfkor.scripts import run_program
+from tfkor.scripts._flags import define_old_names, note_old_names
 from tfkor.training.memory_plan import (
     GIB,
     OPTIMIZERS,
@@ -25,6 +26,7 @@ from tfkor.training.memory_plan import (
 )
 
 FLAGS = flags.FLAGS
+RENAMED = {"accumulation": "gradient_accumulation_steps", "remat": "gradient_checkpointing"}
 
 
 def define_flags():
@@ -32,20 +34,26 @@ def define_flags():
     flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
     flags.DEFINE_enum("task", "classifier", ["classifier", "pretraining"], "On the first token; or as run_pretraining.")
-    flags.DEFINE_integer("accumulation", 1, "A batch is worked through in so many parts.", lower_bound=1)
+    flags.DEFINE_integer(
+        "gradient_accumulation_steps", 1, "A batch is worked through in so many micro-batches.", lower_bound=1
+    )
     flags.DEFINE_integer("num_classes", 2, "Of the classifier.", lower_bound=1)
     flags.DEFINE_integer("max_predictions", None, "Masked positions of a row; by default 15% of it.", lower_bound=1)
     flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer.")
     flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "For the parts; the table has both.")
-    flags.DEFINE_enum("remat", "both", ["true", "false", "both"], "Recomputation of blocks; the table has both.")
+    flags.DEFINE_enum(
+        "gradient_checkpointing", "both", ["true", "false", "both"], "Blocks are recomputed; the table has both."
+    )
     flags.DEFINE_integer("length", 128, "Ids of a row.", lower_bound=1)
     flags.DEFINE_integer("batch_size", None, "For the parts; by default the largest that fits.", lower_bound=1)
     flags.DEFINE_float("device_gib", 12.0, "Memory of the device, 2**30 bytes.", lower_bound=0)
     flags.DEFINE_float("reserved_gib", 0.5, "What the driver and the libraries take of it.", lower_bound=0)
+    define_old_names(RENAMED)
 
 
 def options_at(length):
-    options = dict(optimizer=FLAGS.optimizer, num_classes=FLAGS.num_classes, accumulation=FLAGS.accumulation)
+    options = dict(optimizer=FLAGS.optimizer, num_classes=FLAGS.num_classes)
+    options["gradient_accumulation_steps"] = FLAGS.gradient_accumulation_steps
     if FLAGS.task == "pretraining":
         options["predictions"] = FLAGS.max_predictions or max(1, round(0.15 * length))
         if FLAGS.model == "electra":
@@ -57,48 +65,50 @@ def encoder_config():
     return zoo.get_architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
 
 
-def label(precision, remat):
+def label(precision, recompute):
     mark = "" if precision == "float32" else ", estimate"
-    return f"{precision}{mark}{', remat' if remat else ''}"
+    return f"{precision}{mark}{', gradient checkpointing' if recompute else ''}"
 
 
-def parts(config, room):
-    """Prints what each part takes at each moment; {label: figures of the moment that needs most}."""
-    figures = {}
-    for remat in (False, True) if FLAGS.remat == "both" else (FLAGS.remat == "true",):
-        options = options_at(FLAGS.length) | dict(precision=FLAGS.precision, remat=remat)
-        largest = largest_batch(config, FLAGS.length, room, **options)
+def parts(config, available):
+    """Prints what each part takes at each moment; {label: what the moment takes that needs most}."""
+    found, asked = {}, FLAGS.gradient_checkpointing
+    for recompute in (False, True) if asked == "both" else (asked == "true",):
+        options = options_at(FLAGS.length) | dict(precision=FLAGS.precision, gradient_checkpointing=recompute)
+        largest = largest_batch(config, FLAGS.length, available, **options)
         batch_size = FLAGS.batch_size or largest
         plans = memory_moments(config, batch_size, FLAGS.length, **options)
         plan = max(plans, key=lambda plan: plan.total)
-        fits = "fits" if plan.total <= room else "does not fit"
-        name = label(FLAGS.precision, remat)
+        fits = "fits" if plan.total <= available else "does not fit"
+        name = label(FLAGS.precision, recompute)
         print(f"\n{name}: length {FLAGS.length}, batch {batch_size} {fits}, {largest} is the largest that does")
         print(f"\n| GiB at | {' | '.join(PARTS)} | all |\n|---|{'--:|' * (1 + len(PARTS))}")
         for each in plans:
             sizes = [getattr(each, part) for part in PARTS] + [each.total]
             print(f"| {each.moment} | {' | '.join(f'{size / GIB:.2f}' for size in sizes)} |")
         row = {"batch_size": batch_size, "largest_batch": largest, "moment": plan.moment, "total": plan.total}
-        figures[name] = row | {part: getattr(plan, part) for part in PARTS}
+        found[name] = row | {part: getattr(plan, part) for part in PARTS}
         if FLAGS.batch_size:
             print(f"\nat {plan.moment}:")
             for tensor, size in sorted(plan.tensors.items(), key=lambda item: -item[1]):
                 print(f"{size / GIB:8.3f} {tensor}")
-    return figures
+    return found
 
 
-def table(config, room):
+def table(config, available):
     """Prints the largest batches by length; {length: {label: batch}}."""
     lengths = [length for length in PUBLISHED_BATCHES if length <= config.max_position_embeddings]
-    kinds = [(precision, remat) for precision in PRECISIONS for remat in (False, True)]
+    kinds = [(precision, recompute) for precision in PRECISIONS for recompute in (False, True)]
     print(f"\n| length | google-research/bert | {' | '.join(label(*kind) for kind in kinds)} |")
     print("|--:" * (2 + len(kinds)) + "|")
     found = {}
     for length in lengths:
         published, options = PUBLISHED_BATCHES[length], options_at(length)
         row = {
-            label(precision, remat): largest_batch(config, length, room, precision=precision, remat=remat, **options)
-            for precision, remat in kinds
+            label(*kind): largest_batch(
+                config, length, available, precision=kind[0], gradient_checkpointing=kind[1], **options
+            )
+            for kind in kinds
         }
         found[length] = {"google-research/bert": published} | row
         cells = [f"{batch:,} ({batch / published:.1f} x)" for batch in row.values()]
@@ -107,13 +117,14 @@ def table(config, room):
 
 
 def job():
-    room = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
-    if room <= 0:
+    note_old_names(RENAMED)
+    available = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
+    if available <= 0:
         raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")
     config = encoder_config()
     task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining"
     print(f"{FLAGS.model}-{FLAGS.size}, {task}, {FLAGS.optimizer}, {FLAGS.device_gib:g} GiB")
-    return {"parts": parts(config, room), "largest_batches": table(config, room)}
+    return {"parts": parts(config, available), "largest_batches": table(config, available)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written beside their place, with checksums, and renamed."""
+"""Checkpoints that are whole or not there: written under another name, with checksums, and renamed."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tfkor.files import new_folder
@@ -26,24 +27,24 @@ class Checkpoints:
       on_damage: what to do with a checkpoint that is not whole: "skip" to the one before, with a warning, or "stop".
     """
 
-    def __init__(self, folder, keep=3, on_damage="skip"):
+    def __init__(self, folder, keep: int | None = 3, on_damage: str = "skip"):
         if on_damage not in ("skip", "stop"):
             raise ValueError(f'on_damage is {on_damage!r}; expected "skip" or "stop"')
         if keep is not None and keep < 1:
             raise ValueError(f"keep is {keep}; expected at least 1, or None for all")
         self.folder, self.keep, self.on_damage = Path(folder), keep, on_damage
 
-    def steps(self):
+    def steps(self) -> list[int]:
         """The steps of the checkpoints that are there, ascending; they may be damaged."""
         if not self.folder.is_dir():
             return []
         found = (NAME.match(path.name) for path in self.folder.iterdir() if path.is_dir())
         return sorted(int(match[1]) for match in found if match)
 
-    def path(self, step):
+    def path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
 
-    def save(self, step, groups, state=None):
+    def save(self, step: int, groups: dict, state: dict | None = None):
         """Writes a checkpoint and then removes the oldest beyond `keep`; a failure leaves what was there as it was.
 
         Args:
@@ -71,14 +72,14 @@ class Checkpoints:
                     os.fsync(file.fileno())
         except OSError as error:
             kept = [s for s in self.steps() if s != step]
-            told = f"the last one is {self.path(kept[-1])}" if kept else "there is none before it"
+            before = f"the last one is {self.path(kept[-1])}" if kept else "there is none before it"
             reason = error.strerror or error
-            raise OSError(f"{self.path(step)}: the checkpoint can't be written ({reason}); {told}") from error
+            raise OSError(f"{self.path(step)}: the checkpoint can't be written ({reason}); {before}") from error
         if self.keep is not None:
             for old in self.steps()[: -self.keep]:
                 shutil.rmtree(self.path(old), ignore_errors=True)
 
-    def load(self, step):
+    def load(self, step: int) -> tuple[dict, dict]:
         """Returns (groups, state) of a checkpoint.
 
         Raises:
@@ -124,6 +125,31 @@ class Checkpoints:
         """Removes what a save left behind that was killed."""
         for path in self.folder.glob(".step-*.tmp-*"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def arrays_of(groups: dict) -> dict:
+    """{group: variables} -> {group: {name: array}}, a group's names in the order of its variables."""
+    return {
+        group: {f"{i:04d}/{v.path}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+        for group, variables in groups.items()
+    }
+
+
+def assign_arrays(groups: dict, arrays: dict, source="checkpoint"):
+    """Gives {group: variables} the values that `arrays_of` took of them.
+
+    Raises:
+      ValueError: their number or shapes differ; `source` is named.
+    """
+    for group, variables in groups.items():
+        found = list(arrays[group].values())
+        if [value.shape for value in found] != [tuple(v.shape) for v in variables]:
+            raise ValueError(
+                f"{source}: its {len(found)} arrays of the {group} are not those of this run, {len(variables)}; "
+                "expected the same settings as the run was begun with"
+            )
+        for variable, value in zip(variables, found, strict=True):
+            variable.assign(value)
 
 
 def sha256(path):

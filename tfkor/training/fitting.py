@@ -1,11 +1,12 @@
 """The epochs of a fine-tuning: train, evaluate, keep the best weights, stop early."""
 
 import math
-import time
 
+from tfkor.training.callbacks import TensorBoard, call
 from tfkor.training.optimizers import build_optimizer, layer_rates
 from tfkor.training.progress import Progress
 from tfkor.training.step import TrainStep
+from tfkor.training.trainer import Trainer
 
 
 def fine_tune(
@@ -15,18 +16,18 @@ def fine_tune(
     batches,
     *,
     idle=(),
-    epochs=3,
-    learning_rate=5e-5,
-    warmup=0.1,
-    weight_decay=0.01,
-    clip_norm=1.0,
-    ema=0.0,
-    layer_decay=1.0,
-    unfreeze_epochs=0.0,
-    jit_compile=None,
+    epochs: int = 3,
+    learning_rate: float = 5e-5,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    clip_norm: float = 1.0,
+    ema: float = 0.0,
+    layer_decay: float = 1.0,
+    unfreeze_epochs: float = 0.0,
+    jit_compile: bool | None = None,
     **options,
-):
-    """Trains a model, an encoder with a head on it; returns the figures of each epoch.
+) -> list[dict]:
+    """Trains a model, an encoder with a head on it; returns the metrics of each epoch.
 
     Args:
       loss, batches: see TrainStep and fit_epochs.
@@ -35,7 +36,7 @@ def fine_tune(
       layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one more
         layer is trained, from the last one down; see layer_rates.
       jit_compile: see TrainStep.
-      options: of fit_epochs: evaluate, monitor, patience, on_best, log_dir, views.
+      options: of fit_epochs: evaluate, monitor, patience, callbacks, on_best, log_dir, views.
     """
     rates = None
     if layer_decay != 1 or unfreeze_epochs:
@@ -50,100 +51,99 @@ def fine_tune(
 
 
 def fit_epochs(
-    step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None, views=1
-):
+    step: TrainStep,
+    batches,
+    epochs: int,
+    evaluate=None,
+    monitor: str = "accuracy",
+    patience: int | None = None,
+    on_best=None,
+    log_dir=None,
+    views: int = 1,
+    callbacks=(),
+) -> list[dict]:
     """Trains for up to `epochs` and leaves the weights of the best one in the model, averaged if the optimizer does.
 
     Args:
-      step: a TrainStep.
       batches: tfkor.data.Batches; `batches.epoch(i)` gives the same batches for the same i.
-      evaluate: `() -> dict of figures`, called after each epoch; without it the last weights count as the best.
-      monitor: the figure that says which epoch is best; the larger the better, and NaN is the worst.
+      evaluate: `() -> dict of metrics`, called after each epoch; without it the last weights count as the best.
+      monitor: the metric that says which epoch is best; the larger the better, and NaN is the worst.
       patience: stop after so many epochs without a better one; None never stops early.
       on_best: called after each better epoch, to save what is there.
-      log_dir: a folder for TensorBoard.
+      log_dir: a folder for TensorBoard; short for the callback.
       views: how often a batch holds each of its rows; examples/s counts a row once.
+      callbacks: objects with on_step_end, on_epoch_end, on_train_end; see tfkor.training.callbacks.
 
     Ctrl-C ends the training, it isn't raised: the best weights so far stay in the model.
 
     Returns:
-      A list with a dict for each whole epoch: epoch, loss, seconds, examples_per_second and the figures of `evaluate`.
+      A list with a dict for each whole epoch: epoch, loss, seconds, examples_per_second and the metrics of `evaluate`.
 
     Raises:
       FloatingPointError: the loss of an epoch is not a finite number.
     """
+    callbacks = [*callbacks, *([] if log_dir is None else [TensorBoard(log_dir)])]
+    trainer = Epochs(step, epochs, views, callbacks)
     history, best, best_weights = [], None, None
-    log = scalar_log(log_dir)
     try:
         for epoch in range(epochs):
-            figures = run_epoch(step, batches, epoch, epochs, views)
-            step.sync()
+            metrics = trainer.train_epoch(batches, epoch)
             with step.averaged_weights():
-                figures |= evaluate() if evaluate else {}
-                history.append(figures)
-                log(epoch + 1, figures)
-                if best is None or not evaluate or is_better(figures[monitor], history[best][monitor]):
+                metrics |= evaluate() if evaluate else {}
+                history.append(metrics)
+                if best is None or not evaluate or is_better(metrics[monitor], history[best][monitor]):
                     best, best_weights = epoch, step.model.get_weights()
                     if on_best:
                         on_best()
+                call(callbacks, "on_epoch_end", epoch + 1, metrics)
             if patience is not None and epoch - best >= patience:
                 break
     except KeyboardInterrupt:
         step.sync()
     if best_weights is not None:
         step.model.set_weights(best_weights)
+    call(callbacks, "on_train_end", history[best] if history else {})
     return history
 
 
-def is_better(figure, best):
-    """Whether a figure is larger; any is better than NaN, a correlation of equal predictions for example."""
-    return figure > best or (math.isnan(best) and not math.isnan(figure))
+def is_better(metric: float, best: float) -> bool:
+    """Whether a metric is larger; any is better than NaN, a correlation of equal predictions for example."""
+    return metric > best or (math.isnan(best) and not math.isnan(metric))
 
 
-def run_epoch(step, batches, epoch, epochs, views=1):
-    """One epoch of training steps with progress; returns its epoch, loss, seconds and examples_per_second."""
-    drawn = batches.epoch(epoch)  # first, as it may change their number
-    progress = Progress(f"epoch {epoch + 1}/{epochs}", len(batches))
-    losses, recent = [], 20
-    for batch in drawn:
-        losses.append(step(batch)["loss"])
-        rows = int((batch["sample_weight"] > 0).sum()) // views
-        progress.update(rows, loss=lambda: mean(losses[-recent:]))
-    loss = mean(losses)
-    progress.close(loss=loss)
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss of epoch {epoch + 1} is {loss}; expected a finite number: lower the learning rate, "
-            "or train in float32"
-        )
-    rate = progress.units / progress.seconds
-    return {"epoch": epoch + 1, "loss": loss, "seconds": progress.seconds, "examples_per_second": rate}
+class Epochs(Trainer):
+    """The epochs of a fine-tuning; evaluation and the choice of the best are up to `fit_epochs`."""
+
+    recent = 20  # steps whose mean loss the progress shows
+
+    def __init__(self, step_fn, epochs, views, callbacks):
+        super().__init__(step_fn, callbacks)
+        self.epochs, self.views = epochs, views
+        self.losses, self.progress = [], None
+
+    def train_epoch(self, batches, epoch):
+        """One epoch with progress; returns its epoch, loss, seconds and examples_per_second."""
+        drawn = batches.epoch(epoch)  # first, as it may change their number
+        self.losses, self.progress = [], Progress(f"epoch {epoch + 1}/{self.epochs}", len(batches))
+        self.train_on(drawn)
+        loss = mean(self.losses)
+        self.progress.close(loss=loss)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of epoch {epoch + 1} is {loss}; expected a finite number: lower the learning rate, "
+                "or train in float32"
+            )
+        seconds = self.progress.seconds
+        rate = self.progress.units / seconds
+        self.step_fn.sync()
+        return {"epoch": epoch + 1, "loss": loss, "seconds": seconds, "examples_per_second": rate}
+
+    def count(self, batch):
+        self.losses.append(self.metrics["loss"])
+        rows = int((batch["sample_weight"] > 0).sum()) // self.views
+        self.progress.update(rows, loss=lambda: mean(self.losses[-self.recent :]))
 
 
 def mean(values):
     """The mean of scalars that may still be on the device."""
     return sum(float(value) for value in values) / max(len(values), 1)
-
-
-def scalar_log(log_dir):
-    """Returns `log(step, figures)`, which writes numbers for TensorBoard, or does nothing if `log_dir` is None.
-
-    Raises:
-      ModuleNotFoundError: TensorBoard is not installed.
-    """
-    if log_dir is None:
-        return lambda step, figures: None
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"log_dir={log_dir} needs TensorBoard: pip install tensorboard") from error
-    writer = EventFileWriter(str(log_dir))
-
-    def log(step, figures):
-        values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in figures.items()]
-        writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-        writer.flush()
-
-    return log

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 
-def encoder_flops(encoder, batch_size, length):
+def encoder_flops(encoder, batch_size: int, length: int) -> int:
     """Operations of one forward pass of an encoder over [B, S], matrix products only (Kaplan et al. 2020, table 1)."""
     tokens = batch_size * length
     kernels = sum(kernel_size(block) for block in encoder.blocks)  # a block that layers share counts for each of them
@@ -17,22 +17,17 @@ def encoder_flops(encoder, batch_size, length):
     return tokens * (2 * kernels + attention)
 
 
-def head_flops(head, vectors, table=None):
+def head_flops(head, vectors: int, table=None) -> int:
     """Operations of one forward pass of an output layer over so many vectors, with a tied table [V, E] or without."""
     return 2 * vectors * (kernel_size(head) + (0 if table is None else int(np.prod(table.shape))))
 
 
-def training_flops(model, batch_size, length, predictions):
-    """Operations of a training step of an objective (tfkor.pretraining): three times those of the forward pass.
+def training_flops(model, batch_size: int, recipe) -> int:
+    """Operations of a training step of an objective (tfkor.pretraining): three times those of its forward pass.
 
     What recomputation adds is not counted, so MFU says how fast the model trains, not how busy the machine is.
     """
-    forward = sum(encoder_flops(encoder, batch_size, length) for encoder in model.encoders.values())
-    table = model.encoders.get("generator", model.encoders["encoder"]).word_embeddings
-    forward += head_flops(model.masked_lm_head, batch_size * predictions, table)
-    if hasattr(model, "discriminator_head"):
-        forward += head_flops(model.discriminator_head, batch_size * length)
-    return 3 * forward
+    return 3 * model.forward_flops(batch_size, recipe)
 
 
 def kernel_size(layer):
@@ -40,7 +35,7 @@ def kernel_size(layer):
     return sum(int(np.prod(v.shape)) for v in layer.trainable_variables if v.path.endswith("kernel"))
 
 
-def matmul_rate(dtype="float32", size=2048, seconds=1.0):
+def matmul_rate(dtype: str = "float32", size: int = 2048, seconds: float = 1.0) -> float:
     """Operations per second of products of two square matrices on this device, the best of several."""
     shape = (size, size)
     a, b = (ops.cast(np.random.default_rng(i).normal(size=shape).astype("float32"), dtype) for i in range(2))

@@ -2,7 +2,7 @@
 
 The tensors are those that XLA keeps for the step that TrainStep compiles on JAX (float32 on the CPU, its scheduler set
 to save memory): `compiled_memory` asks the compiler, benchmarks/memory_plan.py compares. A step is longest on memory at
-one of a few moments, and the plan is of the worst of them. Figures for bfloat16 follow from the same list and are
+one of a few moments, and the plan is of the worst of them. Numbers for bfloat16 follow from the same list and are
 estimates: no accelerator's allocator has confirmed them yet.
 """
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkor.models import ElectraConfig
+
 GIB = 2**30
 PRECISIONS = {"float32": 4, "mixed_bfloat16": 2}  # bytes of an activation; weights and gradients are float32
 OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values that are kept for each weight
-FLOAT32, RANDOM_BITS = 4, 8  # bytes of a value; the second is what XLA keeps of a dropout, by its own figures
+FLOAT32, RANDOM_BITS = 4, 8  # bytes of a value; the second is what XLA keeps of a dropout, by its own account
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
 
 # google-research/bert, README: the largest batch for fine-tuning BERT-base with Adam, float32, on a GPU of 12 GB
@@ -38,34 +40,34 @@ class MemoryPlan:
         return sum(getattr(self, part) for part in PARTS)
 
 
-def plan_memory(config, batch_size, length, **options):
+def plan_memory(config, batch_size: int, length: int, **options) -> MemoryPlan:
     """Returns the MemoryPlan of the moment that needs most; arguments as in `memory_moments`."""
     return max(memory_moments(config, batch_size, length, **options), key=lambda plan: plan.total)
 
 
 def memory_moments(
     config,
-    batch_size,
-    length,
+    batch_size: int,
+    length: int,
     *,
-    optimizer="adamw",
-    precision="float32",
-    remat=False,
-    predictions=0,
-    num_classes=2,
+    optimizer: str = "adamw",
+    precision: str = "float32",
+    gradient_checkpointing: bool = False,
+    predictions: int = 0,
+    num_classes: int = 2,
     generator=None,
-    accumulation=1,
-):
+    gradient_accumulation_steps: int = 1,
+) -> list[MemoryPlan]:
     """Returns the MemoryPlans of a training step of an encoder with this config, on batches int [B, S].
 
     Args:
       config: a BertConfig, AlbertConfig, RobertaConfig or ElectraConfig.
       optimizer, precision: names in OPTIMIZERS and PRECISIONS.
-      remat: `encoder.gradient_checkpointing`, each block is computed a second time in the backward pass.
+      gradient_checkpointing: as the encoder's: each block is computed a second time in the backward pass.
       predictions: P, the masked positions of a row for the MLM head; 0 for a TextClassifier on the pooled output.
       num_classes: C of the classifier.
       generator: the ElectraConfig of a generator that shares the embeddings; `config` is then the discriminator's.
-      accumulation: the batch is worked through in so many parts.
+      gradient_accumulation_steps: the batch is worked through in so many micro-batches.
 
     Raises:
       ValueError: an unknown optimizer or precision, rows longer than the position table, or a generator without
@@ -78,19 +80,22 @@ def memory_moments(
         raise ValueError(f"length is {length}; expected 1 to {config.max_position_embeddings}, the config's positions")
     if generator and not predictions:
         raise ValueError("predictions is 0; expected the masked positions of a row, which the generator fills in")
-    part = -(-batch_size // accumulation)
+    part = -(-batch_size // gradient_accumulation_steps)
     head = "rtd" if generator else "mlm" if predictions else "classifier"
-    step = Step(config, part, length, PRECISIONS[precision], remat, head, predictions, num_classes)
+    sizes = dict(batch_size=part, length=length, activation_bytes=PRECISIONS[precision])
+    sizes |= dict(recompute=gradient_checkpointing, predictions=predictions, num_classes=num_classes)
+    step = Step(config, head, **sizes)
     moments, count = step.moments(), sum(step.weights.values())
     if generator:
-        other = Step(generator, part, length, PRECISIONS[precision], remat, "mlm", predictions, num_classes)
+        other = Step(generator, "mlm", **sizes)
         moments = with_generator(moments, other)
         count += other.own_weights()
     state = {"weights": FLOAT32 * count, "optimizer": FLOAT32 * OPTIMIZERS[optimizer] * count}
     plans = []
     for moment, parts in moments.items():
-        if accumulation > 1:
-            parts = parts | {"gradients": parts.get("gradients", {}) | {"sum of the parts' gradients": FLOAT32 * count}}
+        if gradient_accumulation_steps > 1:
+            summed = {"sum of the micro-batches' gradients": FLOAT32 * count}
+            parts = parts | {"gradients": parts.get("gradients", {}) | summed}
         sums = {part: sum(parts.get(part, {}).values()) for part in PARTS} | state
         tensors = {name: size for tensors in parts.values() for name, size in tensors.items()}
         plans.append(MemoryPlan(moment, **sums, tensors=tensors))
@@ -110,7 +115,7 @@ def with_generator(moments, generator):
     return own
 
 
-def largest_batch(config, length, device_bytes, **options):
+def largest_batch(config, length: int, device_bytes: float, **options) -> int:
     """Returns the largest batch whose plan fits into `device_bytes`, 0 if none does; options as in `memory_moments`."""
 
     def fits(batch_size):
@@ -128,8 +133,8 @@ def largest_batch(config, length, device_bytes, **options):
 class Step:
     """The tensors of one training step: {part: {name: bytes}} for each moment at which memory may run out."""
 
-    def __init__(self, config, batch_size, length, activation_bytes, remat, head, predictions, num_classes):
-        self.config, self.remat, self.head = config, remat, head
+    def __init__(self, config, head, batch_size, length, activation_bytes, recompute, predictions, num_classes):
+        self.config, self.recompute, self.head = config, recompute, head
         self.predictions, self.num_classes = predictions, num_classes
         self.batch_size, self.tokens, self.bytes = batch_size, batch_size * length, activation_bytes
         self.embedding_size = getattr(config, "embedding_size", config.hidden_size)
@@ -144,7 +149,7 @@ class Step:
         """{name: number of weights} of those that are trained."""
         config = self.config
         V, E, H, I = config.vocab_size, self.embedding_size, config.hidden_size, config.intermediate_size  # noqa: E741
-        albert, electra = hasattr(config, "num_hidden_groups"), type(config).__name__ == "ElectraConfig"
+        albert, electra = hasattr(config, "num_hidden_groups"), isinstance(config, ElectraConfig)
         blocks = config.num_hidden_groups if albert else config.num_hidden_layers
         block = 4 * (H * H + H) + H * I + I + I * H + H + 4 * H
         return {
@@ -171,7 +176,7 @@ class Step:
         blocks = {"gradients of the blocks": FLOAT32 * (weights["blocks"] + weights["projection"])}
         tables = {"gradients of the embeddings": FLOAT32 * (weights["word embeddings"] + weights["other embeddings"])}
         kept = self.kept()
-        recomputed = self.block(" of the block that is computed again") if self.remat else {}
+        recomputed = self.block(" of the block that is computed again") if self.recompute else {}
         casts = {"weights in bfloat16": self.bytes * sum(weights.values())} if self.bytes < FLOAT32 else {}
         moments = {
             "the loss": {"activations": kept | self.pooled_block(), "logits": self.logits(3), "workspace": casts},
@@ -193,9 +198,9 @@ class Step:
         return moments
 
     def kept(self):
-        """What the forward pass leaves for the backward pass: all that a block has, or with `remat` its input only."""
+        """What the forward pass leaves for the backward one: all that a block has, or its input if it is recomputed."""
         blocks = self.whole_blocks
-        if self.remat:
+        if self.recompute:
             return self.embeddings() | {f"inputs of {blocks} blocks": blocks * self.bytes * self.hidden}
         tensors = {f"{name} of {blocks} blocks": blocks * size for name, size in self.block().items()}
         return self.embeddings() | tensors
@@ -256,7 +261,7 @@ class Step:
         return {f"logits and what has their shape, {copies} times": copies * FLOAT32 * size}
 
 
-def compiled_memory(step, batch):
+def compiled_memory(step, batch: dict) -> int:
     """Returns the bytes that XLA plans for a TrainStep: arguments and temporaries. Nothing is allocated or run.
 
     On a CPU, JAX needs XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED for it to be the least.
@@ -269,6 +274,6 @@ def compiled_memory(step, batch):
 
     state = [[jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in step.variables()]
     shapes = {name: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for name, (shape, dtype) in batch.items()}
-    found = step.step.lower(state, shapes).compile().memory_analysis()
+    found = step.compiled.fn.lower(state, shapes).compile().memory_analysis()
     outputs = found.output_size_in_bytes - found.alias_size_in_bytes  # the state is updated in place
     return found.argument_size_in_bytes + outputs + found.temp_size_in_bytes

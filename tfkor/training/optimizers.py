@@ -61,7 +61,7 @@ class AdamW(keras.optimizers.AdamW):
                 self.assign_sub(variable, variable * (self.weight_decay * ops.cast(rate, variable.dtype)))
 
 
-def layer_rates(encoder, decay=1.0, unfreeze_steps=0):
+def layer_rates(encoder, decay: float = 1.0, unfreeze_steps: int = 0) -> dict:
     """{path: (factor, first step)} for AdamW: the deeper a layer, the lower its learning rate, and the later it starts.
 
     Args:
@@ -71,7 +71,8 @@ def layer_rates(encoder, decay=1.0, unfreeze_steps=0):
     """
     depth = {id(block): encoder.config.num_hidden_layers - i for i, block in enumerate(encoder.blocks)}  # shared: last
     layers = [(layer, depth[id(layer)]) for layer in {id(block): block for block in encoder.blocks}.values()]
-    below = [encoder.embeddings] + ([encoder.embeddings_project] if encoder.embeddings_project is not None else [])
+    project = getattr(encoder, "embeddings_project", None)
+    below = [encoder.embeddings, *([] if project is None else [project])]
     layers += [(layer, encoder.config.num_hidden_layers + 1) for layer in below]
     return {
         variable.path: (decay**deep, deep * unfreeze_steps) for layer, deep in layers for variable in layer.variables
@@ -136,11 +137,11 @@ class Lamb(keras.optimizers.Optimizer):
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate that rises from 0 to `peak` over `warmup_steps`, then falls to 0 at `total_steps`.
 
-    It falls in a line, or with a `power` other than 1 as (1 - share of the way) ** power, google-research/bert's
+    It falls in a line, or with a `power` other than 1 as (1 - fraction of the way) ** power, google-research/bert's
     polynomial decay.
     """
 
-    def __init__(self, peak, warmup_steps, total_steps, power=1.0):
+    def __init__(self, peak: float, warmup_steps: int, total_steps: int, power: float = 1.0):
         if not 0 <= warmup_steps <= total_steps:
             raise ValueError(f"warmup_steps is {warmup_steps}; expected 0 to total_steps, which is {total_steps}")
         if power <= 0:
@@ -162,9 +163,16 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(
-    learning_rate, total_steps, warmup=0.1, weight_decay=0.01, clip_norm=1.0, ema=0.0, precision="float32", rates=None
-):
-    """Returns AdamW with a warm-up over the share `warmup` of `total_steps`, decay to 0 and clipping by global norm.
+    learning_rate: float,
+    total_steps: int,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    clip_norm: float = 1.0,
+    ema: float = 0.0,
+    precision: str = "float32",
+    rates: dict | None = None,
+) -> keras.optimizers.Optimizer:
+    """Returns AdamW with a warm-up over the fraction `warmup` of `total_steps`, decay to 0 and clipping by global norm.
 
     Biases and layer norms do not decay. `ema` is the momentum of a moving average of the weights, see
     `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling. `rates`: what

@@ -5,7 +5,7 @@ import time
 
 
 class Progress:
-    """Prints `title  step/total  examples/s  time left  figures` to standard error.
+    """Prints `title  step/total  examples/s  time left  metrics` to standard error.
 
     One line that rewrites itself on a terminal; elsewhere a line every `every` seconds. `done`: steps that were done
     before, by a run that this one goes on with.
@@ -19,29 +19,29 @@ class Progress:
         self.start = self.printed = time.monotonic()
         self.steps, self.units = done, 0
 
-    def update(self, units=0, **figures):
-        """Counts a step that did `units` units of work; a figure may be a function, called only when it is printed."""
+    def update(self, units=0, **metrics):
+        """Counts a step that did `units` units of work; a metric may be a function, called only when it is printed."""
         self.steps += 1
         self.units += units
         if time.monotonic() - self.printed >= self.every:
-            self.print(figures)
+            self.print(metrics)
 
-    def print(self, figures):
+    def print(self, metrics):
         self.printed = now = time.monotonic()
         seconds = max(now - self.start, 1e-9)
         left = seconds / max(self.steps - self.done, 1) * (self.total - self.steps)
-        values = {name: value() if callable(value) else value for name, value in figures.items()}
-        told = "  ".join(
+        values = {name: value() if callable(value) else value for name, value in metrics.items()}
+        shown = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
         )
         rate = f"{self.units / seconds:,.0f} {self.unit}/s"
-        line = f"{self.title}  {self.steps}/{self.total}  {rate}  {clock(left)} left  {told}"
+        line = f"{self.title}  {self.steps}/{self.total}  {rate}  {clock(left)} left  {shown}"
         self.stream.write(f"\r{line:<110}" if self.terminal else line + "\n")
         self.stream.flush()
 
-    def close(self, **figures):
+    def close(self, **metrics):
         """Prints the last state and ends the line."""
-        self.print(figures)
+        self.print(metrics)
         if self.terminal:
             self.stream.write("\n")
             self.stream.flush()

@@ -1,4 +1,8 @@
-"""keras.distribution: data parallel and model parallel training on JAX, in one process or in several."""
+"""keras.distribution: data parallel and model parallel training on JAX, in one process or in several.
+
+Each strategy is a function that returns what Devices takes: None, the number of replicas, and whether this process is
+the chief.
+"""
 
 import contextlib
 import os
@@ -25,15 +29,15 @@ def join_processes():
         if not 0 <= number < count or len(addresses) not in (1, count):
             raise ValueError
     except (ValueError, TypeError, AttributeError):
-        told = ", ".join(f"{name}={value}" for name, value in found.items())
-        raise ValueError(f"{told}; expected host1:2222,host2:2222 with 2 and 0 or 1") from None
+        given = ", ".join(f"{name}={value}" for name, value in found.items())
+        raise ValueError(f"{given}; expected host1:2222,host2:2222 with 2 and 0 or 1") from None
     jax.distributed.initialize(
         addresses[0], count, number, heartbeat_timeout_seconds=PATIENCE, shutdown_timeout_seconds=PATIENCE
     )
 
 
 @contextlib.contextmanager
-def lost_processes_told():
+def lost_processes_named():
     """Turns JAX's error of a collective into one that says what to do; then JAX names the lost process and aborts."""
     try:
         yield
@@ -53,10 +57,10 @@ def data_parallel():
     join_processes()
     distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
-    return len(keras.distribution.list_devices()), is_first_process()
+    return None, len(keras.distribution.list_devices()), is_first_process()
 
 
-def model_parallel(model_axis):
+def model_parallel(model_axis: int):
     """The kernels of the blocks are cut over `model_axis` devices (Shoeybi et al. 2019), the batch over the others."""
     join_processes()
     devices = keras.distribution.list_devices()
@@ -68,7 +72,7 @@ def model_parallel(model_axis):
     layout[r".*output_dense.*kernel"] = ("model", None)  # of attention and of the feed-forward
     distribution = keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
-    return len(devices) // model_axis, is_first_process()
+    return None, len(devices) // model_axis, is_first_process()
 
 
 def is_first_process():
@@ -84,11 +88,11 @@ def sharded(batch):
         return batch
     import jax
 
-    def place(value):
+    def put(value):
         value = np.asarray(value)
         if value.ndim == 0:
             return value
         layout = distribution.get_data_layout(value.shape).backend_layout
         return jax.make_array_from_callback(value.shape, layout, lambda index: value[index])
 
-    return {name: place(value) for name, value in batch.items()}
+    return {name: put(value) for name, value in batch.items()}

@@ -1,10 +1,11 @@
-"""Training on several devices: tf.distribute on the TensorFlow backend, keras.distribution on JAX.
+"""The strategies by name, and what a training needs to know of its devices.
 
 Data parallel: each replica computes its part of the global batch, and gradients are added up. A batch whose weights sum
 to 1 (tfkor.pretraining) then has the loss, and gives the update, that one device would compute.
 """
 
 import contextlib
+import importlib
 
 import keras
 
@@ -14,7 +15,7 @@ STRATEGIES = ("one", *TENSORFLOW_ONLY, *JAX_ONLY)
 
 
 class Devices:
-    """What a program needs to know of its devices.
+    """What a training needs to know of its devices.
 
     Attributes:
       strategy: the tf.distribute.Strategy, or None; for TrainStep.
@@ -22,7 +23,7 @@ class Devices:
       chief: whether this process writes logs and checkpoints.
     """
 
-    def __init__(self, strategy=None, replicas=1, chief=True):
+    def __init__(self, strategy=None, replicas: int = 1, chief: bool = True):
         self.strategy, self.replicas, self.chief = strategy, replicas, chief
 
     @contextlib.contextmanager
@@ -32,7 +33,7 @@ class Devices:
             yield
 
 
-def make_devices(name="one", model_axis=2):
+def make_devices(name: str = "one", model_axis: int = 2) -> Devices:
     """Returns the Devices of a strategy.
 
     Args:
@@ -43,22 +44,16 @@ def make_devices(name="one", model_axis=2):
       model_axis: for model_parallel, over how many devices each layer is cut.
 
     Raises:
-      ValueError: no such strategy, not for this backend, too few devices, or variables that say something else.
+      ValueError: no such strategy, not for this backend, too few devices, no TPU, or variables of the environment that
+        say something else.
     """
     if name not in STRATEGIES:
-        raise ValueError(f"--strategy={name}; expected one of {', '.join(STRATEGIES)}")
+        raise ValueError(f"strategy is {name!r}; expected one of {', '.join(STRATEGIES)}")
     backend = keras.backend.backend()
     wanted = "tensorflow" if name in TENSORFLOW_ONLY else "jax" if name in JAX_ONLY else backend
     if backend != wanted:
-        raise ValueError(f"--strategy={name} needs the {wanted} backend, this is {backend}; set KERAS_BACKEND={wanted}")
+        raise ValueError(f"strategy is {name!r}, the backend {backend}; expected KERAS_BACKEND={wanted}")
     if name == "one":
         return Devices()
-    if name in TENSORFLOW_ONLY:
-        from tfkor.training import tensorflow_devices
-
-        return Devices(*getattr(tensorflow_devices, name)())
-    from tfkor.training import jax_devices
-
-    if name == "data_parallel":
-        return Devices(None, *jax_devices.data_parallel())
-    return Devices(None, *jax_devices.model_parallel(model_axis))
+    make = getattr(importlib.import_module(f"tfkor.training.devices.{wanted}"), name)
+    return Devices(*make(model_axis)) if name == "model_parallel" else Devices(*make())

@@ -1,4 +1,4 @@
-"""tf.distribute: each strategy of tfkor.training.strategies, and a training step on it."""
+"""tf.distribute: each of its strategies as what Devices takes, and a training step on it."""
 
 import collections
 import contextlib
@@ -58,7 +58,7 @@ def this_task(strategy, kinds):
         sizes = {kind: len(cluster[kind]) for kind in kinds}
         right = task["type"] in kinds and 0 <= task["index"] < sizes[task["type"]]
     except (KeyError, ValueError, TypeError) as error:
-        message = f"--strategy={strategy}: TF_CONFIG is {found}; expected JSON such as {json.dumps(example)}"
+        message = f"strategy={strategy}: TF_CONFIG is {found}; expected JSON such as {json.dumps(example)}"
         raise ValueError(message) from error
     if not right:
         raise ValueError(f"TF_CONFIG: the task is {task}; expected one of {sizes}, counted from 0")
@@ -79,10 +79,16 @@ def tpu():
     """Never run on a TPU by the authors; the calls are those of TensorFlow's guide."""
     import tensorflow as tf
 
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
-    strategy = tf.distribute.TPUStrategy(resolver)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        strategy = tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # of many kinds, with long messages
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ValueError(
+            f"strategy=tpu: no TPU answers ({reason}); expected a machine with one, or its name in TPU_NAME"
+        ) from error
     return strategy, strategy.num_replicas_in_sync
 
 
@@ -92,22 +98,34 @@ def distributed_function(strategy, step, jit_compile):
 
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         return CoordinatedFunction(strategy, step, jit_compile)
-    replica_step = tf.function(step, jit_compile=jit_compile, autograph=False)
+    return ReplicatedFunction(strategy, step, jit_compile)
 
-    @tf.function(autograph=False)
-    def run(batch):
-        figures = strategy.run(replica_step, args=(batch,))
-        return {name: strategy.experimental_local_results(value)[0] for name, value in figures.items()}
 
-    def call(batch):
+class ReplicatedFunction:
+    """`step(part of a batch) -> scalars` as a function of the whole batch, whose parts all replicas work on at once."""
+
+    def __init__(self, strategy, step, jit_compile):
+        import tensorflow as tf
+
+        replica_step = tf.function(step, jit_compile=jit_compile, autograph=False)
+
+        @tf.function(autograph=False)
+        def run(batch):
+            metrics = strategy.run(replica_step, args=(batch,))
+            return {name: strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
+
+        self.strategy, self.run = strategy, run
+
+    def __call__(self, batch):
         def part(context):
             replicas, number = context.num_replicas_in_sync, context.replica_id_in_sync_group
             return {name: part_of(value, number, replicas) for name, value in batch.items()}
 
         with lost_tasks_named():
-            return run(strategy.experimental_distribute_values_from_function(part))
+            return self.run(self.strategy.experimental_distribute_values_from_function(part))
 
-    return call
+    def sync(self):
+        """Nothing to do: the replicas assign to the variables."""
 
 
 def worker_lost(error):
@@ -123,7 +141,7 @@ def worker_lost(error):
 
 
 class CoordinatedFunction:
-    """`step(batch) -> scalars` as a function that a worker calls when it is free; its figures wait for that."""
+    """`step(batch) -> scalars` as a function that a worker calls when it is free; its metrics wait for that."""
 
     def __init__(self, strategy, step, jit_compile):
         import tensorflow as tf
@@ -144,17 +162,17 @@ class CoordinatedFunction:
                 self.under_way.popleft().fetch()
             tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
             self.under_way.append(self.coordinator.schedule(self.step, args=(tensors,)))
-        return Figures(self.under_way[-1])
+        return DelayedMetrics(self.under_way[-1])
 
-    def join(self):
+    def sync(self):
         """Returns when all steps are done."""
         with lost_tasks_named():
             self.coordinator.join()
         self.under_way.clear()
 
 
-class Figures(collections.abc.Mapping):
-    """The figures of a step that a worker does; the first look at one waits for it."""
+class DelayedMetrics(collections.abc.Mapping):
+    """The metrics of a step that a worker does; the first look at one waits for it."""
 
     def __init__(self, value):
         self.value = value

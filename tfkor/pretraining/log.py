@@ -1,0 +1,59 @@
+"""log.jsonl in the folder of a run, and what is counted between two of its lines."""
+
+import json
+import time
+from pathlib import Path
+
+from tfkor.files import new_file
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """One JSON object a line: the metrics of some steps, or of an evaluation, each with its `step`."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / LOG
+
+    def write(self, line: dict):
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def forget_after(self, step: int):
+        """Removes the lines of later steps, which a resumed run does again, and half a line of one that was killed."""
+        if self.path.is_file():
+            lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if is_before(line, step)]
+            with new_file(self.path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def is_before(line, step):
+    """Whether a line of the log is whole and not of a later step."""
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, KeyError):
+        return False
+
+
+class Window:
+    """The steps between two lines: their metrics, real tokens, and seconds.
+
+    The first look at a loss may wait for a device or a worker, so the metrics are kept as they come.
+
+    Args:
+      metrics: of steps before, that the mean loss counts too.
+    """
+
+    def __init__(self, metrics=()):
+        self.start, self.steps, self.tokens, self.metrics = time.monotonic(), 0, 0, list(metrics)
+
+    def add(self, tokens: int, metrics):
+        self.steps += 1
+        self.tokens += tokens
+        self.metrics.append(metrics)
+
+    def mean_loss(self) -> float:
+        return sum(float(metrics["loss"]) for metrics in self.metrics) / len(self.metrics)
+
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.start, 1e-9)
