@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from tfkor.tasks import batches
-from tfkor.tasks.task import ragged
 
 
 def shapes_of(lengths, **options):
     """{length: (widths of the batches that hold rows of this length)}; each row comes once."""
-    ids = ragged([np.arange(1, length + 1).tolist() for length in lengths])
+    ids = batches.ragged([np.arange(1, length + 1).tolist() for length in lengths])
     seen, widths = [], set()
     for rows, batch in batches.prediction_batches(ids, **options):
         seen += list(rows)

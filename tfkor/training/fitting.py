@@ -50,8 +50,9 @@ def fine_tune(
 
 
 def fit_epochs(
-    step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None, views=1
-):
+    step, batches, epochs, evaluate=None, monitor="accuracy", patience=None, on_best=None, log_dir=None, views=1,
+    callbacks=(),
+):  # fmt: skip
     """Trains for up to `epochs` and leaves the weights of the best one in the model, averaged if the optimizer does.
 
     Args:
@@ -63,6 +64,7 @@ def fit_epochs(
       on_best: called after each better epoch, to save what is there.
       log_dir: a folder for TensorBoard.
       views: how often a batch holds each of its rows; examples/s counts a row once.
+      callbacks: objects with on_epoch_end(epoch, metrics), called after each epoch and its evaluation.
 
     Ctrl-C ends the training, it isn't raised: the best weights so far stay in the model.
 
@@ -86,6 +88,9 @@ def fit_epochs(
                     best, best_weights = epoch, step.model.get_weights()
                     if on_best:
                         on_best()
+                for callback in callbacks:
+                    if hasattr(callback, "on_epoch_end"):
+                        callback.on_epoch_end(epoch + 1, figures)
             if patience is not None and epoch - best >= patience:
                 break
     except KeyboardInterrupt:
