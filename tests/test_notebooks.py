@@ -107,7 +107,7 @@ print(json.dumps({name: globals()[name] for name in names}))
     for name in ("course_accuracy", "accuracy", "hub_accuracy", "threshold"):
         assert isinstance(found[name], float) and 0 <= found[name] <= 1
     assert found["accuracy"] > 0.05  # chance is 0.006
-    written = {"model/model.keras", "confusion.png", "encoder/saved_model.pb", "strings/saved_model.pb"}
+    written = {"model/head.safetensors", "confusion.png", "encoder/saved_model.pb", "strings/saved_model.pb"}
     assert written <= set(found["files"])
     served = [line.split("  ->  ") for line in found["served"].splitlines()]
     assert [text for text, _ in served] == found["utterances"]

@@ -14,18 +14,27 @@ _PUBLIC = {
     "ElectraConfig": "tfkor.models",
     "Roberta": "tfkor.models",
     "RobertaConfig": "tfkor.models",
+    "DependencyParser": "tfkor.tasks",
+    "DialogueTracker": "tfkor.tasks",
+    "QuestionAnswerer": "tfkor.tasks",
+    "RelationExtractor": "tfkor.tasks",
     "TextClassifier": "tfkor.tasks",
+    "TokenTagger": "tfkor.tasks",
     "Tokenizer": "tfkor.text",
+    "load": "tfkor.zoo",
 }
-_ROOMS = ("data", "export", "hub", "interop", "layers", "models", "pretraining", "tasks", "text", "training", "zoo")
+_MODULES = (
+    *("data", "export", "hub", "interop", "layers", "metrics", "models", "pretraining", "tasks", "text", "training"),
+    "zoo",
+)
 
-__all__ = ["__version__", *_PUBLIC, *_ROOMS]
+__all__ = ["__version__", *_PUBLIC, *_MODULES]
 
 
 def __getattr__(name):
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
-    if name in _ROOMS:
+    if name in _MODULES:
         return importlib.import_module(f"tfkor.{name}")
     raise AttributeError(f"module 'tfkor' has no attribute {name!r}")
 

@@ -1,5 +1,5 @@
-"""The front door: `save` writes an encoder with its tokenizer into a folder, `load` reads it, or a published one by its
-name, and `known_checkpoints` lists the published ones that know Korean."""
+"""The front door: `save` writes an encoder with its tokenizer into a folder, `load` reads a folder, of a task or of an
+encoder, or a published checkpoint by its name, and `known_checkpoints` lists the published ones that know Korean."""
 
 import os
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from tfkor.models.backbone import Backbone
 from tfkor.models.folder import Pretrained, load_encoder, own_folder, save_encoder
 from tfkor.models.registry import NAMES, get_architecture
 from tfkor.models.resize import with_symbols
+from tfkor.tasks.folder import is_task_folder, load_task
+from tfkor.tasks.task import Task
 from tfkor.text import Tokenizer
 
 __all__ = [
@@ -42,26 +44,53 @@ def save(
     save_encoder(folder, encoder, tokenizer, overwrite=overwrite, half=half, heads=heads)
 
 
-def load(source: str | os.PathLike, dtype: str | None = None, **changes: Any) -> tuple[Backbone, Tokenizer | None]:
-    """Returns (encoder, tokenizer or None), on either backend.
+def load(
+    source: str | os.PathLike, dtype: str | None = None, **changes: Any
+) -> Task | tuple[Backbone, Tokenizer | None]:
+    """Returns the Task where a folder holds one, else the pair (encoder, tokenizer or None), on either backend.
+
+        classifier = tfkor.load("runs/intents")              # what TextClassifier.save wrote
+        tagger = tfkor.load("folder-of-a-fine-tuned-model")  # BertForTokenClassification of transformers, for example
+        encoder, tokenizer = tfkor.load("klue/bert-base")
 
     Args:
-      source: a folder that `save` or run_pretraining wrote, one of Hugging Face transformers or google-research, or a
-        name on the Hugging Face hub (`known_checkpoints` lists those of Korean).
+      source: a folder that the save of a task, `save` or run_pretraining wrote, one of Hugging Face transformers or
+        google-research, or a name on the Hugging Face hub (`known_checkpoints` lists those of Korean).
       dtype: float32, mixed_bfloat16 or mixed_float16.
-      changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example; and of a
-        published checkpoint the options of `load_pretrained`.
+      changes: of an encoder fields of the config that do not change the weights' shapes, hidden_dropout_prob for
+        example; of a published checkpoint the options of `load_pretrained` or `load_task`.
 
     Raises:
       FileNotFoundError: a part of it is not there.
-      ValueError: config.json names no architecture of tfkor, or the weights are of other sizes.
+      ValueError: a file that names no task or architecture of tfkor, weights that are damaged or of other sizes.
     """
+    if is_task_folder(source):
+        if changes:
+            raise ValueError(f"{source}: it holds a task, whose settings stand; found {', '.join(changes)}")
+        return load_task(source, dtype)
+    if own_folder(source) is None:
+        from tfkor.interop import tasks
+
+        source, changes = fetched(source, changes)
+        if tasks.holds_task(source):
+            return tasks.load_task(source, dtype=dtype, **changes)
     found = load_with_heads(source, dtype, **changes)
     return found.encoder, found.tokenizer
 
 
+def fetched(source, changes):
+    """(folder, changes without the revision) of a name on the Hugging Face hub; a folder is given back as it is."""
+    from tfkor.interop.folders import fetch
+
+    if Path(source).exists():
+        return source, changes
+    changes = dict(changes)
+    return fetch(str(source), changes.pop("revision", None)), changes
+
+
 def load_with_heads(source: str | os.PathLike, dtype: str | None = None, **changes: Any) -> Pretrained:
-    """As `load`, but returns a Pretrained: encoder, tokenizer, and the heads of a pretraining, {class: layer}."""
+    """Returns the encoder in a folder, also that of a task, as a Pretrained: with its tokenizer, and the heads of a
+    pretraining, {class: layer}. Arguments and errors are those of `load`."""
     from tfkor.interop import load_pretrained
 
     if own_folder(source) is None:

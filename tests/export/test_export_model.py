@@ -65,7 +65,7 @@ def test_a_tagger(make_classifier, tmp_path):
 
 def test_formats_of_each_task(make_classifier, monkeypatch, tmp_path):
     from tfkor.scripts import export_model
-    from tfkor.tasks import DependencyParser, QuestionAnswerer, RelationExtractor
+    from tfkor.tasks import DependencyParser, QuestionAnswerer, RelationExtractor, Task
 
     monkeypatch.setattr(export_model, "FLAGS", types.SimpleNamespace(max_length=None, top_k=1))
     encoder, tokenizer = make_classifier().encoder, make_classifier().tokenizer
@@ -75,15 +75,15 @@ def test_formats_of_each_task(make_classifier, monkeypatch, tmp_path):
     assert list(export_model.exporters(parser)) == ["encoder"]
     relations = RelationExtractor(encoder, tokenizer=tokenizer, max_length=24)
     relations.save(tmp_path / "relations")
-    functions = export_model.exporters(export_model.load(tmp_path / "relations"))
+    functions = export_model.exporters(Task.load(tmp_path / "relations"))
     assert list(functions) == list(export_model.FORMATS)
     marked = ["<subj:PER>엄마</subj:PER>한테 <obj:NOH>30만</obj:NOH> 원 보내 줘"]
     served = tf.saved_model.load(functions["strings"](tmp_path / "strings"))(tf.constant(marked))
     expected = relations.classifier.predict_proba(marked)
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-5)
     (tmp_path / "relations/task.json").write_text('{"task": "os"}')
-    with pytest.raises(ValueError, match=r"task\.json: the task is 'os'; expected one of DependencyParser"):
-        export_model.load(tmp_path / "relations")
+    with pytest.raises(ValueError, match=r"task\.json: the task is 'os'; expected one of text_classifier"):
+        Task.load(tmp_path / "relations")
 
 
 def test_bad_flags(model_dir, tmp_path):
@@ -93,5 +93,5 @@ def test_bad_flags(model_dir, tmp_path):
     done = export_model(model_dir=model_dir, output_dir=tmp_path, formats="ids")
     assert done.returncode == 1 and "ids already; name another folder, or say --overwrite" in done.stderr
     done = export_model(model_dir=tmp_path, output_dir=tmp_path / "out")
-    assert done.returncode == 1 and f"error: {tmp_path} has no classifier.json" in done.stderr
+    assert done.returncode == 1 and f"error: {tmp_path} has no task.json" in done.stderr
     assert "Traceback" not in done.stderr

@@ -126,7 +126,7 @@ def test_parts_of_speech_have_no_entities(tmp_path):
 
 
 def assert_answers(served, answerer, questions=QUESTIONS, contexts=TEXTS):
-    expected = answerer.answer(questions, contexts)
+    expected = answerer.predict(questions, contexts)
     found = [served[name].numpy().tolist() for name in ("answer", "begin", "end")]
     assert list(zip([text.decode() for text in found[0]], *found[1:])) == [answer[:3] for answer in expected]
     np.testing.assert_allclose(served["score"], [answer.score for answer in expected], atol=1e-4)
@@ -173,7 +173,7 @@ print(json.dumps([*([x.decode() for x in row] for row in found), loaded]))
     assert done.returncode == 0, done.stderr
     tags, answers, loaded = json.loads(done.stdout.splitlines()[-1])
     assert [tag for tag in tags if tag] == tagger.predict(TEXTS[:1])[0]
-    assert answers == [answer.text for answer in answerer.answer(QUESTIONS[:3], TEXTS[:3])]
+    assert answers == [answer.text for answer in answerer.predict(QUESTIONS[:3], TEXTS[:3])]
     assert loaded == []
 
 

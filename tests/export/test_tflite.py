@@ -24,7 +24,7 @@ def rows():
 def test_tflite_agrees_with_the_model(classifier, rows, tmp_path, quantize, limit, same):
     """The weights are random and few; a trained model agrees with its int8 file on more rows than these."""
     path = export_tflite(classifier, tmp_path / "model.tflite", length=16, quantize=quantize)
-    expected = np.asarray(classifier.scores(rows))
+    expected = np.asarray(classifier.outputs(rows))
     lite = TFLiteClassifier(path)
     scores = lite(rows)
     assert scores.dtype == np.float32 and scores.shape == expected.shape
@@ -41,7 +41,7 @@ def test_int8_has_a_scale_for_each_row_of_the_embeddings(make_classifier, rows, 
     weights = table.numpy()
     weights[classifier.tokenizer.mask_id] *= 200
     table.assign(weights)
-    expected = np.asarray(classifier.scores(rows))
+    expected = np.asarray(classifier.outputs(rows))
     lite = TFLiteClassifier(export_tflite(classifier, tmp_path / "model.tflite", length=16, quantize="int8"))
     assert np.mean(lite(rows).argmax(1) == expected.argmax(1)) >= 0.95
 

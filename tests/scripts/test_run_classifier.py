@@ -71,7 +71,7 @@ def test_train_writes_model_and_results(model):
     results = json.loads((folder / "results.json").read_text("utf-8"))
     assert results["flags"]["learning_rate"] == 5e-3
     assert results["history"][-1]["loss"] < results["history"][0]["loss"]
-    assert {p.name for p in folder.iterdir()} == {"classifier.json", "model.keras", "results.json", "tokenizer"}
+    assert {p.name for p in folder.iterdir()} == {"encoder", "head.safetensors", "results.json", "task.json"}
 
 
 def test_evaluate_and_predict(model, files, tmp_path):
@@ -114,7 +114,7 @@ def test_what_is_missing_is_named(files, tmp_path):
         run(mode="train", model_dir=str(tmp_path / "new"), train_file=str(files / "train.tsv"))
     with pytest.raises(app.UsageError, match="needs --output_file"):
         run(mode="predict", model_dir=str(tmp_path), input_file="in.txt")
-    with pytest.raises(FileNotFoundError, match=r"has no classifier\.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no task\.json"):
         run(mode="evaluate", model_dir=str(tmp_path), test_file=str(files / "test.tsv"), **COLUMNS)
     assert not (tmp_path / "new").exists()
 

@@ -36,26 +36,28 @@ def says(answerer, begin, end, null=0.0):
 
 
 def test_an_answer_is_the_characters_of_its_pieces():
-    answer = says(make(), "서울", "도시").answer(["어디?"], ["부산은 산. 서울은  도시다."])[0]
+    answer = says(make(), "서울", "도시").predict(["어디?"], ["부산은 산. 서울은  도시다."])[0]
     assert answer[:3] == ("서울은  도시", 7, 14) and answer.score == 10
     decomposed = "\u1109\u1165울은 도시다"
-    assert says(make(), "서울", "##은").answer(["어디?"], [decomposed])[0].text == decomposed[:4]
-    assert make().answer([], []) == []
+    assert says(make(), "서울", "##은").predict(["어디?"], [decomposed])[0].text == decomposed[:4]
+    assert make().predict([], []) == []
+    assert QuestionAnswerer.answer is QuestionAnswerer.predict
 
 
 def test_long_contexts_are_read_to_their_end():
     context = "부산은 도시다. " * 12 + "서울은 산."
-    answer = says(make(), "서울", "##은").answer(["어디?"], [context])[0]
+    answer = says(make(), "서울", "##은").predict(["어디?"], [context])[0]
     assert answer.text == "서울은" and context[answer.begin : answer.end] == "서울은"
 
 
 def test_no_answer_is_told_where_it_is_likelier():
     context = ["서울은 도시다."]
-    assert says(make(unanswerable=True), "서울", "서울", null=10.5).answer(["누구?"], context)[0].text == ""
-    assert says(make(unanswerable=True), "서울", "서울", null=9.5).answer(["누구?"], context)[0].text == "서울"
-    assert says(make(unanswerable=True, null_threshold=1), "서울", "서울", null=10.5).answer(["누구?"], context)[0].text
-    assert says(make(), "서울", "서울", null=99).answer(["누구?"], context)[0].text == "서울"
-    assert make(unanswerable=True).answer(["누구?"], [""])[0].text == ""
+    assert says(make(unanswerable=True), "서울", "서울", null=10.5).predict(["누구?"], context)[0].text == ""
+    assert says(make(unanswerable=True), "서울", "서울", null=9.5).predict(["누구?"], context)[0].text == "서울"
+    patient = make(unanswerable=True, null_threshold=1)
+    assert says(patient, "서울", "서울", null=10.5).predict(["누구?"], context)[0].text == "서울"
+    assert says(make(), "서울", "서울", null=99).predict(["누구?"], context)[0].text == "서울"
+    assert make(unanswerable=True).predict(["누구?"], [""])[0].text == ""
 
 
 def data(*rows):
@@ -118,7 +120,7 @@ def test_it_learns_and_reports_and_is_saved(tmp_path, unanswerable):
     assert set(report) == {"exact_match", "rouge_w" if unanswerable else "f1", "examples"}
     answerer.save(tmp_path / "qa")
     again = QuestionAnswerer.load(tmp_path / "qa")
-    assert again.answer(test.questions, test.contexts) == answerer.answer(test.questions, test.contexts)
+    assert again.predict(test.questions, test.contexts) == answerer.predict(test.questions, test.contexts)
     assert again.unanswerable == unanswerable and again.stride == 4
 
 

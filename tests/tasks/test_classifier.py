@@ -10,8 +10,9 @@ from keras import ops
 from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
 from tfkor.data import DataError, TextData
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.pooling import First, Max, Mean
 from tfkor.tasks.batches import training_batches
-from tfkor.tasks.losses import disagreement
+from tfkor.tasks.losses import CrossEntropy
 
 WORDS = {"날씨": ["비", "눈", "해", "구름"], "음식": ["밥", "국", "빵", "면"], "교통": ["차", "배", "길", "역"]}
 VOCAB = [
@@ -78,12 +79,14 @@ def test_probabilities_follow_the_input_order_whatever_the_lengths(trained):
 
 
 @pytest.mark.parametrize("pooling", ["first", "max", "mean"])
-def test_the_functional_model_gives_the_logits_that_are_trained(pooling):
+def test_the_model_takes_a_list_or_a_batch_with_more_in_it(pooling):
     classifier = new_classifier(pooling=pooling, labels=["a", "b"])
     batch = classifier.tokenizer(["비 다", "가 가 밥 다"])
-    names = ("input_word_ids", "input_mask", "segment_ids")
-    logits = classifier.model([batch[name] for name in names])
-    np.testing.assert_allclose(logits, classifier.logits(batch, training=False), atol=1e-5)
+    logits = classifier.logits(batch)
+    np.testing.assert_allclose(classifier.model([batch[name] for name in INPUT_NAMES]), logits, atol=1e-6)
+    np.testing.assert_allclose(classifier.model({**batch, "labels": np.array([0, 1])}), logits, atol=1e-6)
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUT_NAMES}
+    np.testing.assert_allclose(keras.Model(inputs, classifier.model(inputs))(batch), logits, atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["first", "max", "mean"])
@@ -92,6 +95,11 @@ def test_no_pooling_sees_the_padding(pooling):
     short, padded = classifier.tokenizer(["비 다"]), classifier.tokenizer(["비 다"], pad_to=12)
     expected = classifier.logits(short, training=False)
     np.testing.assert_allclose(classifier.logits(padded, training=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling, kind", [("first", First), ("max", Max), ("mean", Mean)])
+def test_pooling_is_an_object_that_a_name_stands_for(pooling, kind):
+    assert new_classifier(pooling=pooling).pooling == new_classifier(pooling=kind()).pooling == kind()
 
 
 def test_what_is_saved_is_what_comes_back(trained, tmp_path):
@@ -103,8 +111,8 @@ def test_what_is_saved_is_what_comes_back(trained, tmp_path):
     np.testing.assert_allclose(again.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6)
     assert (again.labels, again.none_threshold, again.max_length) == (classifier.labels, threshold, 16)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
-    (tmp_path / "model" / "model.keras").unlink()
-    with pytest.raises(FileNotFoundError, match=r"has no model\.keras"):
+    (tmp_path / "model" / "head.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no head\.safetensors"):
         TextClassifier.load(tmp_path / "model")
 
 
@@ -207,7 +215,7 @@ def test_r_drop_adds_the_divergence_of_two_passes(activation):
     random = np.random.default_rng(0)
     first, second = random.normal(size=(2, 4, classifier.num_classes)).astype("float32")
     found = ops.convert_to_numpy(
-        disagreement(classifier.activation, ops.convert_to_tensor(first), ops.convert_to_tensor(second))
+        classifier.loss_function.disagreement(ops.convert_to_tensor(first), ops.convert_to_tensor(second))
     )
     assert found.shape == (8,)
     p, q = (ops.convert_to_numpy(classifier.activate(ops.convert_to_tensor(x))) for x in (first, second))
@@ -241,7 +249,12 @@ def test_label_smoothing_spreads_a_share_over_all_classes():
     logits = ops.convert_to_numpy(classifier.logits(batch, training=False))
     log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     expected = -(0.9 * log[[0, 1], batch["labels"]] + 0.1 * log.mean(-1)).mean()
-    assert float(classifier.loss(batch, smoothing=0.1)[0]) == pytest.approx(expected, abs=1e-5)
+    assert float(classifier.loss(batch, CrossEntropy(0.1))[0]) == pytest.approx(expected, abs=1e-5)
+    assert float(classifier.loss(batch)[0]) != pytest.approx(expected, abs=1e-3)
+    with pytest.raises(ValueError, match=r"label_smoothing works with .*; the activation is 'linear'"):
+        fit(new_classifier(activation="linear"), ["비", "눈"], [0.5, 1.0], label_smoothing=0.1)
+    with pytest.raises(ValueError, match="and its own loss; loss is CrossEntropy"):
+        fit(new_classifier(), *examples(), label_smoothing=0.1, loss=CrossEntropy(0.2))
 
 
 def test_batches_of_two_views():
@@ -289,6 +302,8 @@ def test_bad_input_is_named():
         TextClassifier(classifier.encoder, 2, max_length=16).predict(["비"])
     with pytest.raises(ValueError, match="the encoder's position table holds 16"):
         TextClassifier(classifier.encoder, 2, max_length=17)
+    with pytest.raises(ValueError, match="pooling is 'last'; expected one of"):
+        TextClassifier(classifier.encoder, 2, max_length=16, pooling="last")
     small = Bert(BertConfig.of("tiny", vocab_size=9, max_position_embeddings=16))
     with pytest.raises(ValueError, match="the encoder's vocab_size is 9"):
         TextClassifier(small, 2, tokenizer=classifier.tokenizer, max_length=16)
@@ -311,8 +326,9 @@ def test_mixed_precision_trains():
 def test_settings_are_json(trained, tmp_path):
     classifier, _ = trained
     classifier.save(tmp_path / "model")
-    settings = json.loads((tmp_path / "model" / "classifier.json").read_text("utf-8"))
-    assert settings["labels"] == classifier.labels and settings["pair"] is False
+    settings = json.loads((tmp_path / "model" / "task.json").read_text("utf-8"))
+    assert settings["labels"] == classifier.labels and settings["pair"] is False and settings["pooling"] == "max"
+    assert settings["task"] == "text_classifier" and "head.safetensors" in settings["sha256"]
     with pytest.raises(FileExistsError, match="is there already"):
         classifier.save(tmp_path / "model", overwrite=False)
     assert isinstance(classifier.text_data(["비"]), TextData)

@@ -78,10 +78,14 @@ def test_gradient_of_soft_and_hard_labels_at_a_temperature(teacher):
     hard = softmax(logits) - np.eye(3)[[2, 0, 0]]
     hard[2] = 0  # has no label
     expected = 0.3 * hard + 0.7 * 3 * (softmax(logits / 3) - soft)  # T^2 / T
-    np.testing.assert_allclose(gradient(lessons, "softmax", targets, logits), expected, atol=1e-5)
+    np.testing.assert_allclose(gradient(lessons.loss(), targets, logits), expected, atol=1e-5)
+    smooth = np.log(softmax(logits)).mean(1)
+    tensors = [ops.convert_to_tensor(x) for x in (targets, logits)]
+    plain, found = (np.asarray(lessons.loss(share)(*tensors)) for share in (0, 0.1))
+    np.testing.assert_allclose(found, 0.9 * plain - 0.1 * smooth, rtol=1e-4)
 
 
-def gradient(lessons, activation, targets, logits, step=1e-3):
+def gradient(loss, targets, logits, step=1e-3):
     """d sum of losses / d logits, by differences."""
     out = np.zeros_like(logits)
     for place in np.ndindex(*logits.shape):
@@ -89,8 +93,7 @@ def gradient(lessons, activation, targets, logits, step=1e-3):
         for sign in (1, -1):
             moved = logits.astype("float64")
             moved[place] += sign * step
-            losses = lessons.row_losses(activation, ops.cast(targets, "float64"), ops.convert_to_tensor(moved))
-            both.append(float(ops.sum(losses)))
+            both.append(float(ops.sum(loss(ops.cast(targets, "float64"), ops.convert_to_tensor(moved)))))
         out[place] = (both[0] - both[1]) / (2 * step)
     return out
 
@@ -113,7 +116,7 @@ def test_losses_of_several_labels_and_of_numbers(activation):
         return (np.log1p(np.exp(logits)) - target * logits).mean(1)
 
     expected = 0.75 * loss(truth) * [1, 1, 0] + 0.25 * loss(taught)
-    found = lessons.row_losses(activation, ops.convert_to_tensor(targets), ops.convert_to_tensor(logits))
+    found = lessons.loss()(ops.convert_to_tensor(targets), ops.convert_to_tensor(logits))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 

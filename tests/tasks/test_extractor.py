@@ -7,6 +7,7 @@ import pytest
 from tfkor import Bert, BertConfig, TextClassifier, Tokenizer
 from tfkor.data import DataError
 from tfkor.data.relations import KLUE_RE_RELATIONS, RelationData, RelationExample
+from tfkor.layers.pooling import First
 from tfkor.metrics import relation_report
 from tfkor.tasks import RelationExtractor
 
@@ -57,7 +58,7 @@ def test_markers_are_tokens_and_the_head_sees_the_first_token():
     pieces = [extractor.tokenizer.vocab[i] for i in batch["input_word_ids"][0]]
     assert pieces[:6] == ["[CLS]", "<subj:PER>", "홍길동", "</subj:PER>", "의", "아들"] and pieces[-1] == "[SEP]"
     assert batch["labels"].tolist() == [KLUE_RE_RELATIONS.index("per:children")]
-    assert isinstance(extractor.classifier, TextClassifier) and extractor.classifier.pooling == "first"
+    assert isinstance(extractor.classifier, TextClassifier) and extractor.classifier.pooling == First()
     assert extractor.encoder.config.vocab_size == len(VOCAB) + 24
     plain = make(typed=False)
     (batch,) = plain.batches(data, 1, 1, 0).epoch(0)

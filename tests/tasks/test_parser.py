@@ -101,19 +101,19 @@ def test_it_learns_and_reports_and_is_saved(tmp_path, tags):
     assert tuple(parser.relations) == KLUE_DP_RELATIONS  # KLUE-DP's, since all are among them
     parser.save(tmp_path / "dp")
     again = DependencyParser.load(tmp_path / "dp")
-    assert again.parse(test.words, test.tags) == parser.parse(test.words, test.tags)
-    heads, relations = parser.parse([["작은", "학교에", "간다."]], [["ETM", "JX", "SF"]])
+    assert again.predict(test.words, test.tags) == parser.predict(test.words, test.tags)
+    heads, relations = parser.predict([["작은", "학교에", "간다."]], [["ETM", "JX", "SF"]])
     assert heads == [[2, 3, 0]] and relations == [["VP_MOD", "NP_AJT", "VP"]]
     if tags:
         with pytest.raises(ValueError, match="takes tags of words"):
-            parser.parse([["간다."]])
+            parser.predict([["간다."]])
 
 
 def test_words_beyond_the_row_have_no_head():
     parser = make(["a", "b"])
-    heads, relations = parser.parse([["나는"] * 20])
+    heads, relations = parser.predict([["나는"] * 20])
     assert len(heads[0]) == len(relations[0]) == 20 and heads[0][11:] == [0] * 9
-    assert parser.parse([]) == ([], [])
+    assert parser.predict([]) == ([], []) and DependencyParser.parse is DependencyParser.predict
 
 
 def test_what_does_not_fit_is_named():
@@ -123,5 +123,5 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="the relation 'c'; expected one of"):
         make(["a"]).fit(TreeData([["나"]], [["x"]], [[0]], [["c"]]))
     with pytest.raises(ValueError, match="no head yet"):
-        make().parse([["나"]])
+        make().predict([["나"]])
     assert BiaffineModel(make(["a"]).encoder, 3).relation_form.shape == (3, 257, 257)

@@ -7,8 +7,9 @@ import pytest
 from tfkor import Bert, BertConfig, Tokenizer
 from tfkor.data.tagging import TaggedData, characters_of, words_of
 from tfkor.tasks import TokenTagger
+from tfkor.tasks.losses import CrossEntropy
 from tfkor.tasks.tagger import tagged
-from tfkor.tasks.task import best_windows, windows_of
+from tfkor.tasks.windows import best_windows, windows_of
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCAB = [*SPECIAL, "이순신", "##이", "##은", "서울", "##에", "간다", "장군", "나", ".", "한"]
@@ -80,9 +81,9 @@ def test_the_loss_is_the_mean_over_pieces_with_a_tag():
     places = np.argwhere(batch["tags"] > 0)
     expected = -np.mean([log[i, j, batch["tags"][i, j] - 1] for i, j in places])
     assert len(places) == 3 and float(tagger.loss(batch)[0]) == pytest.approx(expected, abs=1e-5)
-    tagger.label_smoothing = 0.1
     spread = -np.mean([log[i, j] for i, j in places])
-    assert float(tagger.loss(batch)[0]) == pytest.approx(0.9 * expected + 0.1 * spread, abs=1e-5)
+    smoothed = float(tagger.loss(batch, CrossEntropy(0.1))[0])
+    assert smoothed == pytest.approx(0.9 * expected + 0.1 * spread, abs=1e-5)
 
 
 def test_windows_cover_a_text_and_each_piece_is_seen_with_most_context():

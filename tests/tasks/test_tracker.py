@@ -11,6 +11,7 @@ from keras import ops
 
 from tfkor import Bert, BertConfig, Electra, ElectraConfig, Tokenizer
 from tfkor.data import DialogueData
+from tfkor.layers.inputs import INPUT_NAMES
 from tfkor.tasks import DialogueTracker
 from tfkor.tasks.tracker import SlotGenerator, mixture
 
@@ -90,19 +91,19 @@ def klue_generator(given):
     read = np.array(given["encoder_output"], "float32"), np.array(given["hidden"], "float32")[0]
     model.read = lambda inputs, training: tuple(map(ops.convert_to_tensor, read))
     ids = np.array(given["input_ids"], "int32")
-    return model, [ids, (ids != given["pad_idx"]).astype("int32"), np.zeros_like(ids)]
+    return model, dict(zip(INPUT_NAMES, (ids, (ids != given["pad_idx"]).astype("int32"), np.zeros_like(ids))))
 
 
 def distributions(model, inputs, length, targets=None):
     """p(word) of each step, [B, J, L, V]; the next input is the target, or the likeliest word."""
-    told = []
+    found = []
 
     def choose(step, logits, share, attention):
-        told.append(mixture(inputs[0], logits, share, attention))
-        return ops.argmax(told[-1], axis=-1) if targets is None else targets[:, :, step]
+        found.append(mixture(inputs["input_word_ids"], logits, share, attention))
+        return ops.argmax(found[-1], axis=-1) if targets is None else targets[:, :, step]
 
     model.decode(inputs, length, choose)
-    return to_numpy(ops.stack(told, axis=2))
+    return to_numpy(ops.stack(found, axis=2))
 
 
 def test_the_decoder_equals_klue_on_the_same_weights():
@@ -131,8 +132,7 @@ def test_the_loss_is_that_of_klue():
     tracker.model.dropout.rate = 0.0
     targets = np.array(given["teacher_for_second_run"], "int32")
     labels = np.concatenate([np.reshape(given["gating_ids"], (2, 2, 1)), np.where(targets == 0, -1, targets)], -1)
-    names = ("input_word_ids", "input_mask", "segment_ids")
-    filled = {name: np.concatenate([value, value[:1]]) for name, value in zip(names, inputs)}
+    filled = {name: np.concatenate([value, value[:1]]) for name, value in inputs.items()}
     read = tracker.model.read
     tracker.model.read = lambda *a: [ops.concatenate([x, x[:1]]) for x in read(*a)]
     batch = filled | {"labels": np.concatenate([labels, labels[:1]]), "sample_weight": np.float32([1, 1, 0])}

@@ -1,5 +1,6 @@
 """A model that answers questions as a SavedModel from raw text to answers, with their places in the text."""
 
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -7,11 +8,12 @@ import tensorflow as tf
 from tfkor.export.common import float32_compute, new_saved_model
 from tfkor.export.saved_model import call_of_strings, save
 from tfkor.export.windows import Windows, run
+from tfkor.tasks.answerer import QuestionAnswerer
 
 CANDIDATES = 20  # begins and ends of a window that are looked at, as in tfkor.tasks.answerer.best_spans
 
 
-def export_string_answerer(answerer, path, overwrite=False):
+def export_string_answerer(answerer: QuestionAnswerer, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes a QuestionAnswerer with its tokenizer as a SavedModel from raw questions and contexts to answers.
 
     Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:
@@ -20,7 +22,7 @@ def export_string_answerer(answerer, path, overwrite=False):
         serve = model.signatures["serving_default"]
         answer = serve(question=tf.constant(["임종석의 출생지는?"]), context=tf.constant([context]))
 
-    question and context, string [B] each, give a dict of what `QuestionAnswerer.answer` gives: answer string [B], the
+    question and context, string [B] each, give a dict of what `QuestionAnswerer.predict` gives: answer string [B], the
     characters of the context from begin to end, int32 [B] each, score float32 [B], and no_answer bool [B], whether the
     context holds none. Contexts of any length are cut into windows that overlap. The object itself is called with
     [question, context], or a dict of them. It computes in float32, and no variable is trainable.

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from tfkor.files import new_folder
+from tfkor.tasks.classifier import TextClassifier
 
 SCORE_NAMES = {"softmax": "probabilities", "sigmoid": "probabilities", "linear": "values"}
 
@@ -44,7 +45,7 @@ def float32_compute(model):
             layer.dtype_policy = policy
 
 
-def checked_classifier(classifier):
+def checked_classifier(classifier: TextClassifier) -> TextClassifier:
     """The classifier, its LoRA weights merged if it has some; ValueError if it has no head yet."""
     if classifier.model is None:
         raise ValueError("the classifier has no head yet: call fit, or give num_classes or labels")

@@ -5,18 +5,21 @@ The root object is a `tf.train.Checkpoint` with the attributes of the TF2 hub fo
 """
 
 import contextlib
+import os
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute, new_saved_model
 from tfkor.layers.inputs import INPUT_NAMES, three_inputs
+from tfkor.models.backbone import Backbone
 from tfkor.models.lora import merge_lora
+from tfkor.tasks.classifier import TextClassifier
 
 HUB_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 
 
-def export_encoder(encoder, path, overwrite=False):
+def export_encoder(encoder: Backbone, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes an encoder as a SavedModel that hub.KerasLayer and tfkor.hub.KerasLayer call and train.
 
     A list [input_word_ids, input_mask, segment_ids], int32 [B, S], gives (pooled_output [B, H], sequence_output
@@ -55,7 +58,7 @@ def export_encoder(encoder, path, overwrite=False):
     return Path(path)
 
 
-def export_classifier(classifier, path, overwrite=False):
+def export_classifier(classifier: TextClassifier, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes a TextClassifier as a SavedModel from ids to probabilities.
 
     A list or dict of the three inputs, int32 [B, S], gives probabilities float32 [B, C]; of a regression the numbers
@@ -80,7 +83,13 @@ def export_classifier(classifier, path, overwrite=False):
     return Path(path)
 
 
-def export_string_classifier(classifier, path, top_k=3, max_length=None, overwrite=False):
+def export_string_classifier(
+    classifier: TextClassifier,
+    path: str | os.PathLike,
+    top_k: int = 3,
+    max_length: int | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Writes a TextClassifier with its tokenizer as a SavedModel from raw text to labels.
 
     Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:

@@ -1,5 +1,6 @@
 """A tagger as a SavedModel from raw text to tags and entities, with their places in the text."""
 
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -7,11 +8,12 @@ import tensorflow as tf
 from tfkor.export.common import float32_compute, new_saved_model
 from tfkor.export.saved_model import call_of_strings, label_names, save
 from tfkor.export.windows import Windows, run
+from tfkor.tasks.tagger import TokenTagger
 
 NOWHERE = tf.int64.max
 
 
-def export_string_tagger(tagger, path, overwrite=False):
+def export_string_tagger(tagger: TokenTagger, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes a TokenTagger with its tokenizer as a SavedModel from raw text to tags and entities.
 
     Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:

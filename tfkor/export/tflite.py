@@ -12,12 +12,19 @@ import tensorflow as tf
 
 from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute
 from tfkor.files import new_file
-from tfkor.layers.inputs import INPUT_NAMES, three_inputs
+from tfkor.layers.inputs import INPUT_NAMES, Batch, Tensor, three_inputs
+from tfkor.tasks.classifier import TextClassifier
 
 QUANTIZATIONS = (None, "float16", "int8")
 
 
-def export_tflite(classifier_or_model, path, length, quantize=None, overwrite=False):
+def export_tflite(
+    classifier_or_model: TextClassifier | keras.Model,
+    path: str | os.PathLike,
+    length: int,
+    quantize: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Writes a TFLite model from ids, int32 [B, length], to probabilities float32 [B, C].
 
     Its signature `serving_default` has the names input_word_ids, input_mask, segment_ids, and "probabilities" (a
@@ -64,7 +71,7 @@ def export_tflite(classifier_or_model, path, length, quantize=None, overwrite=Fa
 
 def parts_of(classifier_or_model, length):
     """Returns the Keras model, the name of its output, and a function of the three inputs."""
-    if not hasattr(classifier_or_model, "activation"):
+    if not isinstance(classifier_or_model, TextClassifier):
         model = classifier_or_model
         return model, "outputs", lambda inputs: model(inputs, training=False)
     classifier = checked_classifier(classifier_or_model)
@@ -119,7 +126,7 @@ class TFLiteClassifier:
       ValueError: not a TFLite model with the three inputs, or (when called) rows longer than `length`.
     """
 
-    def __init__(self, path, batch_size=32, num_threads=None):
+    def __init__(self, path: str | os.PathLike, batch_size: int = 32, num_threads: int | None = None):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; expected a .tflite file that export_tflite wrote")
         try:
@@ -136,7 +143,7 @@ class TFLiteClassifier:
         self.length = int(details[INPUT_NAMES[0]]["shape"][1])
         self.batch_size = batch_size
 
-    def __call__(self, inputs):
+    def __call__(self, inputs: Batch | list[Tensor]) -> np.ndarray:
         inputs = [np.asarray(x, np.int32) for x in three_inputs(inputs)]
         rows, columns = inputs[0].shape
         if columns > self.length:

@@ -1,10 +1,11 @@
-"""Windows of long texts, as in tfkor/tasks/task.py, and a model's run over them, in a graph."""
+"""Windows of long texts, as in tfkor/tasks/windows.py, and a model's run over them, in a graph."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfkor.export.saved_model import checked
+from tfkor.layers.inputs import INPUT_NAMES
 
 ROWS = 32  # that go through the encoder at once
 
@@ -60,8 +61,8 @@ def run(task, ids, segments=None):
     channels = task.model.dense.units
 
     def step(start, outputs):
-        rows = [x[start : start + ROWS] for x in inputs]
-        return start + ROWS, outputs.write(start // ROWS, task.model(rows, training=False))
+        batch = {name: x[start : start + ROWS] for name, x in zip(INPUT_NAMES, inputs)}
+        return start + ROWS, outputs.write(start // ROWS, task.model(batch, training=False))
 
     outputs = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, None, channels])
     count = tf.maximum(shape[0], 1)  # an empty batch too gives an output

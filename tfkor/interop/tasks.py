@@ -8,11 +8,12 @@ import numpy as np
 from keras import ops
 
 from tfkor.files import new_folder, write_json
-from tfkor.interop.architectures import class_names_of, record_for, record_of
+from tfkor.interop.architectures import class_names_of, model_types, record_for, record_of
 from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, labels_of, read_config
 from tfkor.interop.folders import check_embeddings, fetch, tensors_of
 from tfkor.interop.huggingface import from_huggingface, to_huggingface
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
+from tfkor.layers.pooling import First
 from tfkor.tasks import QuestionAnswerer, RelationExtractor, TextClassifier, TokenTagger
 from tfkor.tasks.task import Task
 from tfkor.tensor_files import write_safetensors
@@ -67,8 +68,8 @@ def load_task(
         found = tensors.pop(name, None)
         shape = tuple(weight.shape)[::-1]
         if found is None or found.shape != shape:
-            told = "nothing" if found is None else found.shape
-            raise ValueError(f"{folder}: {name} is {told}; expected {shape}")
+            shown = "nothing" if found is None else found.shape
+            raise ValueError(f"{folder}: {name} is {shown}; expected {shape}")
         weight.assign(np.asarray(found, np.float32).T)
     if kind is TextClassifier and record.classifier_pooler:
         tensors = renamed(tensors, record.classifier_pooler, record.prefix + "pooler.dense")
@@ -92,8 +93,8 @@ def save_task(folder: str | os.PathLike, task: Task, overwrite: bool = False) ->
     kind, encoder = type(task), task.encoder
     if kind not in CLASSES:
         raise ValueError(f"the task is {kind.__name__}; expected one of {', '.join(each.__name__ for each in CLASSES)}")
-    if kind is TextClassifier and task.pooling != "first":
-        raise ValueError(f"pooling is {task.pooling!r}; transformers has no such classifier, only 'first'")
+    if kind is TextClassifier and task.pooling != First():
+        raise ValueError(f"pooling is {task.pooling.name!r}; transformers has no such classifier, only 'first'")
     record = record_of(encoder)
     tensors = {record.prefix + name: value for name, value in to_huggingface(encoder).items()}
     if kind is not TextClassifier:
@@ -108,6 +109,20 @@ def save_task(folder: str | os.PathLike, task: Task, overwrite: bool = False) ->
         write_json(temporary / "config.json", config)
         write_safetensors(temporary / "model.safetensors", record.tensors_out(tensors, config))
         write_tokenizer(temporary, task.tokenizer, encoder.max_length, encoder.config.type_vocab_size > 1)
+
+
+def holds_task(folder: str | os.PathLike) -> bool:
+    """Whether a folder is one of `transformers` with a fine-tuned model that `load_task` knows."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        return False
+    found = class_names_of(read_config(path))
+    return any(name == kind.format(begin) for name in found[:1] for begin in beginnings() for kind in CLASSES.values())
+
+
+def beginnings():
+    """What the names of the classes of transformers begin with, of all architectures."""
+    return [name for record in model_types().values() for name in record.class_names]
 
 
 def about_labels(task):
@@ -140,7 +155,7 @@ def head_names(task, record):
     elif isinstance(task, TokenTagger):
         layers = {"classifier": task.model.dense}
     else:
-        layers = {name: getattr(task, attribute) for attribute, name in record.classifier.items()}
+        layers = {name: getattr(task.model, attribute) for attribute, name in record.classifier.items()}
     return [
         pair
         for name, layer in layers.items()

@@ -126,10 +126,10 @@ def from_checkpoint(tokenizer):
     options = {"hidden_dropout_prob": FLAGS.hidden_dropout, **zoo.known_options(name)}
     if FLAGS.lowercase is not None:
         options["lowercase"] = FLAGS.lowercase
-    encoder, own = zoo.load(name, dtype=FLAGS.precision, **options)
-    if tokenizer is None and own is None:
+    found = zoo.load_with_heads(name, dtype=FLAGS.precision, **options)
+    if tokenizer is None and found.tokenizer is None:
         raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
-    return encoder, tokenizer or own
+    return found.encoder, tokenizer or found.tokenizer
 
 
 def with_random_weights(tokenizer, texts, changes):

@@ -20,7 +20,6 @@ The last line printed is one JSON object with the path, the bytes and the second
 """
 
 import functools
-import json
 import time
 from pathlib import Path
 
@@ -59,20 +58,6 @@ def define_flags():
     )
 
 
-def load(folder):
-    """The task in a folder."""
-    from tfkor import tasks
-
-    path = Path(folder) / "task.json"
-    if not path.is_file():
-        return tasks.TextClassifier.load(folder)
-    name = json.loads(path.read_text(encoding="utf-8")).get("task")
-    known = ("DependencyParser", "DialogueTracker", "QuestionAnswerer", "RelationExtractor", "TokenTagger")
-    if name not in known:
-        raise ValueError(f"{path}: the task is {name!r}; expected one of {', '.join(known)}")
-    return getattr(tasks, name).load(folder)
-
-
 def exporters(task):
     """Format -> function of (path, overwrite), of the formats that a task has."""
     from tfkor import export, tasks
@@ -104,7 +89,9 @@ def size_of(path):
 
 
 def job():
-    task = load(FLAGS.model_dir)
+    from tfkor.tasks import Task
+
+    task = Task.load(FLAGS.model_dir)
     functions, exports = exporters(task), {}
     names = FLAGS.formats or [name for name in SAVED_MODELS if name in functions]
     if missing := [name for name in names if name not in functions]:

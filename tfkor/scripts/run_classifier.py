@@ -184,7 +184,7 @@ def evaluate():
 
     if not FLAGS.test_file and not FLAGS.dataset:
         raise app.UsageError("--mode=evaluate needs --test_file or --dataset; found neither")
-    classifier = TextClassifier.load(FLAGS.model_dir)
+    classifier = TextClassifier.load(FLAGS.model_dir, dtype=FLAGS.precision)
     FLAGS.label_type = classifier.label_type
     return classifier.evaluate(evaluation_data())
 
@@ -205,7 +205,7 @@ def predict():
     for name in ("input_file", "output_file"):
         if not FLAGS[name].value:
             raise app.UsageError(f"--mode=predict needs --{name}")
-    classifier = TextClassifier.load(FLAGS.model_dir)
+    classifier = TextClassifier.load(FLAGS.model_dir, dtype=FLAGS.precision)
     data = read_file(FLAGS.input_file, labelled=False)
     start = time.monotonic()
     scores = classifier.predict_proba(TextData(data.texts, data.pairs))

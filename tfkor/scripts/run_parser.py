@@ -45,7 +45,7 @@ def predictions(parser, path):
         sentences, tags = [line.split() for line in fine_tuning.lines_of(path)], None
     return [
         {"words": words, "heads": heads, "relations": relations}
-        for words, heads, relations in zip(sentences, *parser.parse(sentences, tags))
+        for words, heads, relations in zip(sentences, *parser.predict(sentences, tags))
     ]
 
 

@@ -54,7 +54,7 @@ def predictions(answerer, path):
     questions, contexts = map(list, zip(*rows))
     return [
         {"question": question, "answer": answer.text, "begin": answer.begin, "end": answer.end, "score": answer.score}
-        for question, answer in zip(questions, answerer.answer(questions, contexts))
+        for question, answer in zip(questions, answerer.predict(questions, contexts))
     ]
 
 

@@ -1,35 +1,40 @@
 """Reading comprehension: the answer to a question as a part of a text (Devlin et al. 2019, sections 4.2 and 4.3)."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfkor.data import Batches
 from tfkor.data.questions import QuestionData
-from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.inputs import Batch, Tensor
 from tfkor.metrics import klue_mrc_report, korquad_report
+from tfkor.models.backbone import Backbone
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task, best_windows, windows_of
+from tfkor.tasks.heads import TaskModel
+from tfkor.tasks.losses import Loss, weighted_mean
+from tfkor.tasks.task import Metrics, Task
+from tfkor.tasks.windows import best_windows, windows_of
+from tfkor.text import Tokenizer
 from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # a logit where no answer may begin or end
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class SpanModel(keras.Model):
-    """Three int inputs [B, S] -> logits float32 [B, S, 2] of where an answer begins and ends."""
+class SpanModel(TaskModel):
+    """A batch of the three inputs, int [B, S] -> logits float32 [B, S, 2] of where an answer begins and ends."""
 
-    def __init__(self, encoder, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder = encoder
+    def __init__(self, encoder: Backbone, **kwargs):
+        super().__init__(encoder, **kwargs)
         self.dense = keras.layers.Dense(2, dtype="float32", name="logits")
         self.dense.build((None, None, encoder.config.hidden_size))
         self.built = True
 
-    def call(self, inputs, training=False):
-        _, sequence_output = self.encoder(list(inputs), training=training)
-        return self.dense(sequence_output)
+    def call(self, inputs: Batch | list[Tensor], training: bool = False) -> Tensor:
+        return self.dense(self.sequence_output(inputs, training))
 
 
 class Answer(NamedTuple):
@@ -46,7 +51,7 @@ class QuestionAnswerer(Task):
 
         answerer = QuestionAnswerer(encoder, tokenizer=tokenizer)
         answerer.fit(read_questions("KorQuAD_v1.0_train.json"), validation=read_questions("KorQuAD_v1.0_dev.json"))
-        answerer.answer(["임종석의 출생지는?"], [context])        # [Answer("장흥", 14, 16, 11.2)]
+        answerer.predict(["임종석의 출생지는?"], [context])       # [Answer("장흥", 14, 16, 11.2)]
 
     A context is cut into windows that overlap. An answer is given back as the characters of the context that its pieces
     were made of, whatever normalisation did to them.
@@ -63,22 +68,20 @@ class QuestionAnswerer(Task):
     """
 
     settings = ("max_length", "stride", "max_question", "max_answer", "unanswerable", "null_threshold")
-    monitor = "f1"
 
     def __init__(
         self,
-        encoder,
+        encoder: Backbone,
         *,
-        tokenizer,
-        max_length=384,
-        stride=None,
-        max_question=64,
-        max_answer=30,
-        unanswerable=False,
-        null_threshold=0.0,
+        tokenizer: Tokenizer,
+        max_length: int = 384,
+        stride: int | None = None,
+        max_question: int = 64,
+        max_answer: int = 30,
+        unanswerable: bool = False,
+        null_threshold: float = 0.0,
     ):
-        if max_length > encoder.max_length:
-            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+        super().__init__(encoder, tokenizer, max_length)
         room = max_length - max_question - 3  # for pieces of a context
         stride = min(128, room) if stride is None else stride
         if not 0 < stride <= room:
@@ -86,21 +89,28 @@ class QuestionAnswerer(Task):
                 f"max_length is {max_length}; expected at least {max_question + 3 + max(1, stride)}, for a question of "
                 f"{max_question} pieces, three special tokens and a stride of {max(1, stride)}"
             )
-        self.encoder, self.tokenizer = encoder, tokenizer
-        self.max_length, self.stride, self.max_question = max_length, stride, max_question
-        self.max_answer, self.unanswerable, self.null_threshold = max_answer, unanswerable, null_threshold
+        self.stride, self.max_question, self.max_answer = stride, max_question, max_answer
+        self.unanswerable, self.null_threshold = unanswerable, null_threshold
         self.set_model(SpanModel(encoder))
 
-    def fit(self, train, validation=None, **options):
+    @property
+    def monitor(self) -> str:
+        """The metric that says which epoch is best."""
+        return "rouge_w" if self.unanswerable else "f1"
+
+    def fit(
+        self,
+        train: QuestionData,
+        validation: QuestionData | None = None,
+        callbacks: Sequence[Any] = (),
+        **options: Any,
+    ) -> list[Metrics]:
         """As `Task.fit`."""
         parts = [data for data in (train, validation) if data is not None]
         self.unanswerable = self.unanswerable or any(data.has_unanswerable for data in parts)
-        return super().fit(train, validation, **options)
+        return super().fit(train, validation, callbacks, **options)
 
-    def prepare(self, train):
-        self.monitor = "rouge_w" if self.unanswerable else "f1"
-
-    def rows(self, data):
+    def rows(self, data: QuestionData) -> tuple:
         """Of each question the pieces of its context; windows; Ragged ids and segments of their rows."""
         different = list(dict.fromkeys(data.contexts))
         contexts = dict(zip(different, self.tokenizer.all_offsets(different), strict=True))
@@ -116,7 +126,7 @@ class QuestionAnswerer(Task):
         before = [len(question) + 2 for question in questions]  # ids of a row in front of its context
         return pieces, before, windows, ragged(ids), ragged(segments)
 
-    def batches(self, data, batch_size, max_buckets, seed):
+    def batches(self, data: QuestionData, batch_size: int, max_buckets: int, seed: int) -> Batches:
         pieces, before, windows, ids, segments = self.rows(data)
         labels = np.zeros((len(windows), 2), np.int32)  # [CLS] where the answer is not in the window
         for i, window in enumerate(windows):
@@ -127,16 +137,15 @@ class QuestionAnswerer(Task):
         options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed, labels=labels)
         return bucketed(ids, segments, {}, **options)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
         """The mean of the cross entropies of begin and end; padding is no place for either."""
-        logits = self.model([batch[name] for name in INPUT_NAMES], training=True)  # [B, S, 2]
+        logits = self.model(batch, training=True)  # [B, S, 2]
         hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))
         logits = ops.transpose(logits + hidden[..., None], (0, 2, 1))  # [B, 2, S]
-        losses = ops.mean(ops.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True), axis=-1)
-        weight = batch["sample_weight"]
-        return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6), {}
+        losses = ops.mean((loss_function or self.loss_function)(batch["labels"], logits), axis=-1)
+        return weighted_mean(losses, batch["sample_weight"]), {}
 
-    def answer(self, questions, contexts, batch_size=32):
+    def predict(self, questions: Sequence[str], contexts: Sequence[str], batch_size: int = 32) -> list[Answer]:
         """Questions and contexts, lists of str -> a list of Answers."""
         ids = [str(i) for i in range(len(questions))]
         data = QuestionData(ids, list(questions), list(contexts), [[]] * len(ids))
@@ -157,7 +166,9 @@ class QuestionAnswerer(Task):
                     found[window.row].append((score, window.begin + first, window.begin + last))
         return [self.choose(*each) for each in zip(found, null, pieces, contexts)]
 
-    def choose(self, found, null, pieces, context):
+    answer = predict  # an alias
+
+    def choose(self, found: list, null: float, pieces: tuple, context: str) -> Answer:
         """The best of the spans found in a context, or no answer."""
         score, first, last = max(found, key=lambda span: span[0], default=(-np.inf, 0, 0))
         if not found or (self.unanswerable and null - score > self.null_threshold):
@@ -165,20 +176,22 @@ class QuestionAnswerer(Task):
         begin, end = pieces[1][first][0], pieces[1][last][1]
         return Answer(context[begin:end], begin, end, float(score))
 
-    def evaluate(self, data):
+    def evaluate(self, data: QuestionData) -> Metrics:
         """QuestionData -> KorQuAD's exact_match and f1; where contexts may hold no answer KLUE's, and rouge_w."""
-        told = {i: answer.text for i, answer in zip(data.ids, self.answer(data.questions, data.contexts))}
+        predicted = {i: answer.text for i, answer in zip(data.ids, self.predict(data.questions, data.contexts))}
         report = klue_mrc_report if self.unanswerable or data.has_unanswerable else korquad_report
-        return {**report(data.truth(), told), "examples": len(data)}
+        return {**report(data.truth(), predicted), "examples": len(data)}
 
 
-def covering(spans, begin, end):
+def covering(spans: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int | None, int | None]:
     """The first and last piece that hold a character from `begin` to `end` of a text; None, None if none does."""
     inside = [i for i, (start, stop) in enumerate(spans) if start < end and stop > begin]
     return (inside[0], inside[-1]) if inside else (None, None)
 
 
-def best_spans(logits, allowed, max_answer, count=20):
+def best_spans(
+    logits: np.ndarray, allowed: np.ndarray, max_answer: int, count: int = 20
+) -> list[tuple[float, int, int]]:
     """Logits [S, 2] -> up to `count` (score, first, last) of spans of at most `max_answer` pieces, best first.
 
     `allowed` bool [S] says where one may begin. Begins and ends are the `count` likeliest each (run_squad.py).

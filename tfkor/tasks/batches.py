@@ -1,26 +1,31 @@
 """Rows -> batches: of labelled texts, for the training of a classifier; of any rows, for training and prediction."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from tfkor import data as tfkor_data
+from tfkor.data import TextData
+from tfkor.text import Ragged
 from tfkor.training import compiles_each_shape
 
 BUCKETS = 32  # lengths that batches for predictions are padded to, at most
 
 
 def training_batches(
-    classifier,
-    train,
-    targets=None,
+    classifier: Any,
+    train: TextData,
+    targets: np.ndarray | None = None,
     *,
-    batch_size=32,
-    max_buckets=32,
-    class_weight=None,
-    token_dropout=0.0,
-    subword_dropout=0.0,
-    two_views=False,
-    seed=0,
-):
+    batch_size: int = 32,
+    max_buckets: int = 32,
+    class_weight: dict[str, float] | str | None = None,
+    token_dropout: float = 0.0,
+    subword_dropout: float = 0.0,
+    two_views: bool = False,
+    seed: int = 0,
+) -> Any:
     """TextData -> batches bucketed by length; `TextClassifier.fit` says what the arguments are.
 
     `targets` [N] or [N, ...]: what a batch has as its labels; None takes the labels.
@@ -55,14 +60,30 @@ def training_batches(
     return tfkor_data.TokenDropout(batches, token_dropout, tok.mask_id, [tok.pad_id, tok.cls_id, tok.sep_id], seed)
 
 
-def bucketed(ids, segments, columns, labels=None, *, batch_size, max_buckets, seed=0):
+def bucketed(
+    ids: Ragged,
+    segments: Ragged | None,
+    columns: dict[str, Ragged],
+    labels: np.ndarray | None = None,
+    *,
+    batch_size: int,
+    max_buckets: int,
+    seed: int = 0,
+) -> tfkor_data.Batches:
     """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
     boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
     buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
     return tfkor_data.Batches(ids, segments, labels, columns=columns, buckets=buckets, seed=seed)
 
 
-def prediction_batches(ids, segments=None, columns=None, *, batch_size, max_length):
+def prediction_batches(
+    ids: Ragged,
+    segments: Ragged | None = None,
+    columns: dict[str, Ragged] | None = None,
+    *,
+    batch_size: int,
+    max_length: int,
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields (rows, batch) of Ragged rows, in the order of `Batches.in_order`, which says what `rows` are.
 
     Where each shape is compiled there are few lengths, the same ones in each call; else those that leave least padding.
@@ -79,7 +100,7 @@ def prediction_batches(ids, segments=None, columns=None, *, batch_size, max_leng
         yield rows, batch
 
 
-def warn_of_cuts(classifier, data):
+def warn_of_cuts(classifier: Any, data: TextData) -> None:
     """Logs how many rows are longer than the classifier takes."""
     columns = [data.texts] if data.pairs is None else [data.texts, data.pairs]
     lengths = 1 + sum(np.diff(classifier.tokenizer.ids(texts).row_splits) + 1 for texts in columns)
@@ -92,7 +113,9 @@ def warn_of_cuts(classifier, data):
         )
 
 
-def row_weights(classifier, data, class_weight):
+def row_weights(
+    classifier: Any, data: TextData, class_weight: dict[str, float] | str | None
+) -> np.ndarray | None:
     """float32 [N] from {label: weight} or "balanced"; None for None."""
     if class_weight is None:
         return None

@@ -1,10 +1,44 @@
 """Knowledge distillation: a small classifier learns from what a larger one says (Hinton et al. 2015)."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from tfkor.data import DataError, TextData, label_array
-from tfkor.tasks.losses import row_losses
+from tfkor.layers.inputs import Tensor
+from tfkor.tasks.losses import CrossEntropy, Loss, MeanSquaredError, smoothed
+
+
+@dataclass(frozen=True)
+class DistillationLoss:
+    """Targets [B, 1 + ...] of `Distillation.targets` and logits [B, C] -> losses [B].
+
+    Args:
+      of_labels: the loss of the labels, without label smoothing.
+      temperature, weight: of what the teacher says; see `Distillation`.
+      label_smoothing: the share of a label that is spread over all classes.
+    """
+
+    of_labels: Loss
+    temperature: float
+    weight: float
+    label_smoothing: float = 0.0
+
+    def __call__(self, targets: Tensor, logits: Tensor) -> Tensor:
+        classes, one_class = logits.shape[-1], isinstance(self.of_labels, CrossEntropy)
+        labelled, labels, taught = targets[:, 0], targets[:, 1:-classes], targets[:, -classes:]
+        if one_class:
+            labels = ops.cast(labels[:, 0], "int32")
+            soft = -ops.sum(taught * ops.log_softmax(logits / self.temperature), axis=-1) * self.temperature**2
+        elif isinstance(self.of_labels, MeanSquaredError):
+            labels, soft = labels[:, 0], self.of_labels(taught[:, 0], logits)
+        else:
+            soft = self.of_labels(taught, logits)
+        hard = labelled * self.of_labels(labels, logits)
+        losses = (1 - self.weight) * hard + self.weight * soft
+        return smoothed(losses, logits, self.label_smoothing)
 
 
 class Distillation:
@@ -26,7 +60,13 @@ class Distillation:
       ValueError: a weight or temperature out of range, or a teacher of another kind or with other labels.
     """
 
-    def __init__(self, student, teacher, temperature=2.0, distillation=0.5):
+    def __init__(
+        self,
+        student: Any,
+        teacher: Any,
+        temperature: float = 2.0,
+        distillation: float = 0.5,
+    ):
         if not temperature > 0 or not 0 <= distillation <= 1:
             raise ValueError(
                 f"temperature={temperature}, distillation={distillation}; expected more than 0, and a weight of 0 to 1"
@@ -42,10 +82,15 @@ class Distillation:
             other = sorted(set(student.labels) ^ set(teacher.labels or ()))
             raise ValueError(f"student and teacher do not have the same labels; one of them lacks {other[:5]}")
         self.student, self.teacher = student, teacher
-        self.temperature, self.share = temperature, distillation
+        self.temperature, self.weight = temperature, distillation
 
-    def targets(self, train, unlabelled=None):
-        """TextData with unlabelled texts behind those of `train`, and what `row_losses` takes, float32 [N, 1 + ...].
+    def loss(self, label_smoothing: float = 0.0) -> DistillationLoss:
+        """What the student is trained to make small."""
+        of_labels = type(self.student.loss_function)()
+        return DistillationLoss(of_labels, self.temperature, self.weight, label_smoothing)
+
+    def targets(self, train: TextData, unlabelled: Any = None) -> tuple[TextData, np.ndarray]:
+        """TextData with unlabelled texts behind those of `train`, and labels for `loss`, float32 [N, 1 + ...].
 
         Args:
           unlabelled: a list of texts, a tuple (texts, pairs), TextData or a DataFrame; None for none.
@@ -66,7 +111,7 @@ class Distillation:
             known = np.concatenate([known, np.zeros((len(more), known.shape[1]), np.float32)])
         return train, np.concatenate([known, self.taught(train)], axis=1)
 
-    def taught(self, data):
+    def taught(self, data: TextData) -> np.ndarray:
         """The teacher's outputs float32 [N, C]: softened probabilities, probabilities or numbers."""
         scores = self.teacher.predict_proba(TextData(data.texts, data.pairs))
         if self.student.activation == "softmax":
@@ -77,18 +122,3 @@ class Distillation:
             return scores
         place = {label: i for i, label in enumerate(self.teacher.labels)}
         return scores[:, [place[label] for label in self.student.labels]]
-
-    def row_losses(self, activation, targets, logits):
-        """Targets [B, 1 + ...] and logits [B, C] -> losses [B]."""
-        classes = logits.shape[-1]
-        labelled, labels, taught = targets[:, 0], targets[:, 1:-classes], targets[:, -classes:]
-        if activation == "softmax":
-            soft = -ops.sum(taught * ops.log_softmax(logits / self.temperature), axis=-1) * self.temperature**2
-        else:
-            soft = row_losses(activation, taught[:, 0] if activation == "linear" else taught, logits)
-        if activation != "sigmoid":
-            labels = labels[:, 0]
-        if activation == "softmax":
-            labels = ops.cast(labels, "int32")
-        hard = labelled * row_losses(activation, labels, logits)
-        return (1 - self.share) * hard + self.share * soft

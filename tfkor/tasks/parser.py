@@ -1,15 +1,23 @@
 """Dependency parsing with a biaffine head (Dozat and Manning 2017) on the pieces of each word."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
-from tfkor.data.trees import KLUE_DP_RELATIONS
+from tfkor.data import Batches
+from tfkor.data.trees import KLUE_DP_RELATIONS, TreeData
 from tfkor.layers import gather_positions
-from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.inputs import Batch, Tensor
 from tfkor.metrics import dependency_report
+from tfkor.models.backbone import Backbone
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task
+from tfkor.tasks.heads import TaskModel
+from tfkor.tasks.losses import Loss, weighted_mean
+from tfkor.tasks.task import Metrics, Task
+from tfkor.text import Ragged, Tokenizer
 from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # the score of what is no word
@@ -17,17 +25,27 @@ TAG_SIZE = 128  # of the embedding of a part of speech
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class BiaffineModel(keras.Model):
-    """Inputs int [B, S] -> scores float32 [B, S, S] of each token's head, and [B, S, S, R] of the relation to it.
+class BiaffineModel(TaskModel):
+    """A batch -> scores float32 [B, S, S] of each token's head, and what `relations` makes scores [B, S, R] of.
 
-    A word is at its first piece; its vector is that of its first and of its last piece, as in KLUE-baseline, and with
-    `num_tags` an embedding of its part of speech. The root is at [CLS]. Scores are a bilinear form of two projections,
-    and for heads a linear one of the head's as well.
+    The batch has the three inputs and is_word, ends and tags, int [B, S] each. A word is at its first piece; its vector
+    is that of its first and of its last piece, as in KLUE-baseline, and with `num_tags` an embedding of its part of
+    speech. The root is at [CLS]. Scores are a bilinear form of two projections, and for heads a linear one of the
+    head's as well.
     """
 
-    def __init__(self, encoder, num_relations, num_tags=0, arc_size=512, relation_size=256, dropout=0.33, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder, self.num_relations = encoder, num_relations
+    def __init__(
+        self,
+        encoder: Backbone,
+        num_relations: int,
+        num_tags: int = 0,
+        arc_size: int = 512,
+        relation_size: int = 256,
+        dropout: float = 0.33,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.num_relations, self.num_tags = num_relations, num_tags
         hidden = 2 * encoder.config.hidden_size
         self.tag_table = keras.layers.Embedding(num_tags + 1, TAG_SIZE, name="tags") if num_tags else None
         self.dropout = keras.layers.Dropout(dropout)
@@ -49,16 +67,15 @@ class BiaffineModel(keras.Model):
         self.relation_form = self.add_weight(shape=shape, initializer=zeros, name="relation_form")
         self.built = True
 
-    def words(self, batch, training):
+    def words(self, batch: Batch, training: bool) -> Tensor:
         """float32 [B, S, 2 H + T]: the vector of the word that begins at each token."""
-        _, sequence = self.encoder([batch[name] for name in INPUT_NAMES], training=training)
-        sequence = ops.cast(sequence, "float32")
+        sequence = ops.cast(self.sequence_output(batch, training), "float32")
         parts = [sequence, gather_positions(sequence, ops.cast(batch["ends"], "int32"))]
         if self.tag_table is not None:
             parts.append(ops.cast(self.tag_table(batch["tags"]), "float32"))
         return self.dropout(ops.concatenate(parts, axis=-1), training=training)
 
-    def call(self, batch, training=False):
+    def call(self, batch: Batch, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         words = self.words(batch, training)
         heads, dependents = (self.dropout(layer(words), training=training) for layer in (self.arc_head, self.arc_word))
         scores = ops.matmul(ops.matmul(dependents, self.arc_form), ops.transpose(heads, (0, 2, 1)))  # [B, S, S]
@@ -66,15 +83,20 @@ class BiaffineModel(keras.Model):
         candidates = ops.cast(batch["is_word"], "float32")  # [B, S]; [CLS] too
         return scores + HIDDEN * (1.0 - candidates)[:, None, :], self.relation_parts(words, training)
 
-    def relation_parts(self, words, training):
+    def relation_parts(self, words: Tensor, training: bool) -> list[Tensor]:
         """Two tensors [B, S, D + 1], the heads' and the dependents', with a 1 behind."""
         parts = (self.dropout(layer(words), training=training) for layer in (self.relation_head, self.relation_word))
         return [ops.concatenate([part, ops.ones_like(part[..., :1])], axis=-1) for part in parts]
 
-    def relations(self, parts, heads):
+    def relations(self, parts: list[Tensor], heads: Tensor) -> Tensor:
         """Scores float32 [B, S, R] of the relation of each token to its head at `heads` int [B, S]."""
         chosen = gather_positions(parts[0], heads)  # [B, S, D + 1]
         return ops.einsum("bsd,rde,bse->bsr", parts[1], self.relation_form, chosen)
+
+    def get_config(self) -> dict[str, Any]:
+        sizes = {"arc_size": self.arc_head.units, "relation_size": self.relation_head.units}
+        counts = {"num_relations": self.num_relations, "num_tags": self.num_tags}
+        return super().get_config() | sizes | counts | {"dropout": self.dropout.rate}
 
 
 class DependencyParser(Task):
@@ -82,7 +104,7 @@ class DependencyParser(Task):
 
         parser = DependencyParser(encoder, tokenizer=tokenizer)
         parser.fit(read_klue_dp("klue-dp-v1.1_train.tsv"), validation=read_klue_dp("klue-dp-v1.1_dev.tsv"))
-        parser.parse([["나는", "학교에", "간다."]])        # ([[3, 3, 0]], [["NP_SBJ", "NP_AJT", "VP"]])
+        parser.predict([["나는", "학교에", "간다."]])      # ([[3, 3, 0]], [["NP_SBJ", "NP_AJT", "VP"]])
 
     Args:
       encoder: a model of tfkor.
@@ -96,28 +118,35 @@ class DependencyParser(Task):
     settings = ("relations", "tags", "dropout", "max_length")
     monitor = "las"
 
-    def __init__(self, encoder, relations=None, tags=(), dropout=0.33, *, tokenizer, max_length=256):
-        if max_length > encoder.max_length:
-            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
-        self.encoder, self.tokenizer, self.max_length = encoder, tokenizer, max_length
+    def __init__(
+        self,
+        encoder: Backbone,
+        relations: Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+        dropout: float = 0.33,
+        *,
+        tokenizer: Tokenizer,
+        max_length: int = 256,
+    ):
+        super().__init__(encoder, tokenizer, max_length)
         self.relations = None if relations is None else list(relations)
         self.tags, self.dropout = list(tags), dropout
-        self.model = None
         if relations:
             self.build()
 
-    def build(self):
+    def build(self) -> None:
+        """Makes `model`, for the relations and tags that the parser has."""
         model = BiaffineModel(self.encoder, len(self.relations), len(self.tags), dropout=self.dropout)
-        self.set_model(model)
 
         def outputs(batch):
             scores, parts = model(batch)
             heads = ops.argmax(scores, axis=-1)
             return heads, ops.argmax(model.relations(parts, heads), axis=-1)
 
-        self.set_outputs(outputs)
+        self.set_model(model, outputs)
 
-    def prepare(self, train):
+    def prepare(self, train: TreeData) -> None:
+        """Takes the relations from the training data."""
         seen = {relation for relations in train.relations for relation in relations}
         if self.relations is None:
             self.relations = list(KLUE_DP_RELATIONS) if seen <= set(KLUE_DP_RELATIONS) else sorted(seen)
@@ -126,7 +155,7 @@ class DependencyParser(Task):
         if self.model is None:
             self.build()
 
-    def rows(self, sentences, tags):
+    def rows(self, sentences: Sequence, tags: Sequence | None) -> tuple[Ragged, dict[str, Ragged], list[list[int]]]:
         """Ragged ids; {name: Ragged} of is_word, ends and tags; the places of each sentence's words, 0 for none."""
         ids, columns, places = [], {"is_word": [], "ends": [], "tags": []}, []
         number = {tag: i + 1 for i, tag in enumerate(self.tags)}
@@ -144,7 +173,7 @@ class DependencyParser(Task):
             places.append(first)
         return ragged(ids), {name: ragged(rows) for name, rows in columns.items()}, places
 
-    def batches(self, data, batch_size, max_buckets, seed):
+    def batches(self, data: TreeData, batch_size: int, max_buckets: int, seed: int) -> Batches:
         ids, columns, places = self.rows(data.words, data.tags)
         number = {relation: i for i, relation in enumerate(self.relations)}
         heads, relations = np.zeros((2, len(ids.values)), np.int32)  # 0: not looked at, else the place + 1, the id + 1
@@ -158,18 +187,19 @@ class DependencyParser(Task):
         columns |= {"heads": ids._replace(values=heads), "relations": ids._replace(values=relations)}
         return bucketed(ids, None, columns, batch_size=batch_size, max_buckets=max_buckets, seed=seed)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
         """The mean over words of the cross entropies of head and relation; the relation is that to the true head."""
         scores, parts = self.model(batch, training=True)
         wanted = ops.cast(batch["heads"], "int32")
         heads, relations = ops.maximum(wanted - 1, 0), ops.maximum(ops.cast(batch["relations"], "int32") - 1, 0)
-        losses = ops.sparse_categorical_crossentropy(heads, scores, from_logits=True)
-        relation_scores = self.model.relations(parts, heads)
-        losses = losses + ops.sparse_categorical_crossentropy(relations, relation_scores, from_logits=True)
+        loss_function = loss_function or self.loss_function
+        losses = loss_function(heads, scores) + loss_function(relations, self.model.relations(parts, heads))
         weights = ops.cast(wanted > 0, "float32") * batch["sample_weight"][:, None]
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0), {}
+        return weighted_mean(losses, weights, least=1.0), {}
 
-    def parse(self, sentences, tags=None, batch_size=64):
+    def predict(
+        self, sentences: Sequence[Sequence[str]], tags: Sequence | None = None, batch_size: int = 64
+    ) -> tuple[list[list[int]], list[list[str]]]:
         """Lists of words, and of their tags if the parser takes them -> the heads, from 1, and the relations.
 
         Raises:
@@ -178,7 +208,7 @@ class DependencyParser(Task):
         if self.model is None:
             raise ValueError("the parser has no head yet: call fit, or give relations")
         if self.tags and tags is None:
-            raise ValueError("the parser takes tags of words; expected parse(sentences, tags)")
+            raise ValueError("the parser takes tags of words; expected predict(sentences, tags)")
         if not sentences:
             return [], []
         ids, columns, places = self.rows(sentences, tags)
@@ -192,9 +222,11 @@ class DependencyParser(Task):
                 relations[row] = [self.relations[row_relations[place]] for place in places[row]]
         return heads, relations
 
-    def evaluate(self, data):
+    parse = predict  # an alias
+
+    def evaluate(self, data: TreeData) -> Metrics:
         """TreeData -> uas and las, and KLUE's macro F1 of both (`tfkor.metrics.dependency_report`)."""
-        heads, relations = self.parse(data.words, data.tags)
+        heads, relations = self.predict(data.words, data.tags)
         number = {relation: i for i, relation in enumerate(self.relations)}
         flat = [
             [number.get(value, len(number)) if isinstance(value, str) else value for row in rows for value in row]
@@ -204,7 +236,7 @@ class DependencyParser(Task):
         return dependency_report(*flat, **merged)
 
 
-def pieces_of_words(words, spans):
+def pieces_of_words(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
     """The place of the first and of the last piece of each word, from 1; 0 where a word has none."""
     first, last, begin = [0] * len(words), [0] * len(words), 0
     word_at = {}

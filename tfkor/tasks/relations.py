@@ -1,12 +1,20 @@
 """Relation extraction: how two entities of a sentence are related (Park et al. 2021, section 3.5)."""
 
-from tfkor.data.relations import KLUE_RE_RELATIONS, entity_markers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfkor.data.relations import KLUE_RE_RELATIONS, RelationData, entity_markers
 from tfkor.data.text_data import label_array
+from tfkor.layers.inputs import Batch, Tensor
 from tfkor.metrics import relation_report
+from tfkor.models.backbone import Backbone
 from tfkor.models.resize import with_symbols
-from tfkor.tasks.batches import training_batches
 from tfkor.tasks.classifier import TextClassifier
-from tfkor.tasks.task import Task
+from tfkor.tasks.losses import CrossEntropy, Loss
+from tfkor.tasks.task import Metrics, Task
+from tfkor.text import Tokenizer
 
 
 class RelationExtractor(Task):
@@ -30,45 +38,61 @@ class RelationExtractor(Task):
 
     settings = ("relations", "dropout", "max_length", "typed")
     monitor = "micro_f1"
-    label_smoothing = 0.0
 
-    def __init__(self, encoder, relations=KLUE_RE_RELATIONS, dropout=0.1, *, tokenizer, max_length=256, typed=True):
+    def __init__(
+        self,
+        encoder: Backbone,
+        relations: Sequence[str] = KLUE_RE_RELATIONS,
+        dropout: float = 0.1,
+        *,
+        tokenizer: Tokenizer,
+        max_length: int = 256,
+        typed: bool = True,
+    ):
         markers = entity_markers(typed)
         if not set(markers) <= set(tokenizer.user_symbols):
             encoder, tokenizer = with_symbols(encoder, tokenizer, markers)
-        self.encoder, self.tokenizer, self.typed = encoder, tokenizer, typed
-        self.relations, self.dropout, self.max_length = list(relations), dropout, max_length
+        super().__init__(encoder, tokenizer, max_length)
+        self.relations, self.dropout, self.typed = list(relations), dropout, typed
         options = dict(tokenizer=tokenizer, labels=self.relations, max_length=max_length)
         self.classifier = TextClassifier(encoder, dropout=dropout, **options)
-        self.model = self.classifier.model
+        self.model, self.outputs = self.classifier.model, self.classifier.outputs
 
-    def fit(self, train, validation=None, *, label_smoothing=0.0, **options):
+    def fit(
+        self,
+        train: RelationData,
+        validation: RelationData | None = None,
+        callbacks: Sequence[Any] = (),
+        *,
+        label_smoothing: float = 0.0,
+        **options: Any,
+    ) -> list[Metrics]:
         """As `Task.fit`; `label_smoothing` is the share of a relation that is spread over all (Szegedy et al. 2016)."""
-        self.label_smoothing = label_smoothing
-        return super().fit(train, validation, **options)
+        options = {"loss": CrossEntropy(label_smoothing)} | options
+        return super().fit(train, validation, callbacks, **options)
 
-    def prepare(self, train):
+    def prepare(self, train: RelationData) -> None:
         self.classifier.check(train.marked())
 
-    def idle_variables(self):
+    def idle_variables(self) -> tuple:
         return ()
 
-    def batches(self, data, batch_size, max_buckets, seed):
-        data = data.marked(self.typed)
-        return training_batches(self.classifier, data, batch_size=batch_size, max_buckets=max_buckets, seed=seed)
+    def batches(self, data: RelationData, batch_size: int, max_buckets: int, seed: int) -> Any:
+        return self.classifier.batches(data.marked(self.typed), batch_size, max_buckets, seed)
 
-    def loss(self, batch):
-        return self.classifier.loss(batch, smoothing=self.label_smoothing)
+    def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
+        """As that of the classifier."""
+        return self.classifier.loss(batch, loss_function)
 
-    def predict_proba(self, data):
+    def predict_proba(self, data: RelationData, batch_size: int = 64) -> np.ndarray:
         """RelationData -> probabilities float32 [N, C] in the order of `relations`."""
-        return self.classifier.predict_proba(data.marked(self.typed).texts)
+        return self.classifier.predict_proba(data.marked(self.typed).texts, batch_size=batch_size)
 
-    def predict(self, data):
+    def predict(self, data: RelationData, batch_size: int = 64) -> list[str]:
         """RelationData -> a list of relations."""
-        return [self.relations[i] for i in self.predict_proba(data).argmax(1)]
+        return [self.relations[i] for i in self.predict_proba(data, batch_size).argmax(1)]
 
-    def evaluate(self, data):
+    def evaluate(self, data: RelationData) -> Metrics:
         """RelationData -> accuracy, and what `tfkor.metrics.relation_report` has: micro F1, AUPRC."""
         marked = data.marked()
         self.classifier.check(marked)

@@ -1,13 +1,16 @@
 """What a classifier gets right and wrong, by domain and as a picture."""
 
+import os
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfkor.files import new_file
 from tfkor.metrics.classification import confusion_matrix, f1_scores
 
 
-def domain_report(truth, predicted, domains):
-    """Figures for each domain, a group of classes.
+def domain_report(truth: np.ndarray, predicted: np.ndarray, domains: Sequence[str]) -> list[dict]:
+    """Metrics of each domain, a group of classes.
 
     Args:
       truth, predicted: class ids, int [N].
@@ -35,7 +38,7 @@ def domain_report(truth, predicted, domains):
     return rows
 
 
-def markdown_table(rows, columns):
+def markdown_table(rows: Sequence[dict], columns: Sequence[str]) -> str:
     """Rows of dicts -> a Markdown table of these columns; floats in percent."""
 
     def cell(value):
@@ -46,7 +49,9 @@ def markdown_table(rows, columns):
     return "\n".join(lines)
 
 
-def most_confused(truth, predicted, names, k=10):
+def most_confused(
+    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], k: int = 10
+) -> list[tuple[str, str, int]]:
     """Returns the `k` most frequent errors as (truth, prediction, count), the most frequent first."""
     errors = confusion_matrix(truth, predicted, len(names))
     np.fill_diagonal(errors, 0)
@@ -55,7 +60,9 @@ def most_confused(truth, predicted, names, k=10):
     return [(names[i], names[j], int(errors[i, j])) for i, j in pairs if errors[i, j]]
 
 
-def confusion_picture(path, truth, predicted, domains, title=""):
+def confusion_picture(
+    path: str | os.PathLike, truth: np.ndarray, predicted: np.ndarray, domains: list[str], title: str = ""
+) -> None:
     """Writes the confusion matrix as a PNG: rows the truth, columns the prediction, lines between domains.
 
     The classes stand in the order of their ids, so classes of one domain should follow one another. Names of domains

@@ -1,35 +1,45 @@
 """Tagging of characters or words: named entities, parts of speech (Devlin et al. 2019, section 5.3)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from tfkor.data import Batches
 from tfkor.data.tagging import KLUE_NER_LABELS, TaggedData, characters_of, words_of
-from tfkor.layers.inputs import INPUT_NAMES
-from tfkor.metrics import entity_report, klue_ner_report
+from tfkor.layers.inputs import Batch, Tensor
+from tfkor.metrics import entities_of, entity_report, klue_ner_report
+from tfkor.models.backbone import Backbone
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.losses import smoothed
-from tfkor.tasks.task import Task, best_windows, windows_of
+from tfkor.tasks.heads import TaskModel
+from tfkor.tasks.losses import CrossEntropy, Loss, weighted_mean
+from tfkor.tasks.task import Metrics, Task
+from tfkor.tasks.windows import Window, best_windows, windows_of
+from tfkor.text import Ragged, Tokenizer
 from tfkor.text.ragged import ragged
 
 UNITS = {"character": characters_of, "word": words_of}
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class TaggingModel(keras.Model):
-    """Three int inputs [B, S] -> logits float32 [B, S, C], by dropout and a dense layer on each token's vector."""
+class TaggingModel(TaskModel):
+    """A batch of the three inputs, int [B, S] -> logits float32 [B, S, C]: dropout and a dense layer on each token."""
 
-    def __init__(self, encoder, num_labels, dropout, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder = encoder
+    def __init__(self, encoder: Backbone, num_labels: int, dropout: float = 0.1, **kwargs):
+        super().__init__(encoder, **kwargs)
         self.dropout = keras.layers.Dropout(dropout)
         self.dense = keras.layers.Dense(num_labels, dtype="float32", name="logits")
         self.dense.build((None, None, encoder.config.hidden_size))
         self.built = True
 
-    def call(self, inputs, training=False):
-        _, sequence_output = self.encoder(list(inputs), training=training)
-        return self.dense(self.dropout(sequence_output, training=training))
+    def call(self, inputs: Batch | list[Tensor], training: bool = False) -> Tensor:
+        x = self.sequence_output(inputs, training)  # [B, S, H]
+        return self.dense(self.dropout(x, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"num_labels": self.dense.units, "dropout": self.dropout.rate}
 
 
 class TokenTagger(Task):
@@ -54,29 +64,49 @@ class TokenTagger(Task):
     """
 
     settings = ("labels", "dropout", "max_length", "unit", "suffix")
-    label_smoothing = 0.0
 
-    def __init__(self, encoder, labels=None, dropout=0.1, *, tokenizer, max_length=128, unit="character", suffix=False):
-        if max_length > encoder.max_length:
-            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+    def __init__(
+        self,
+        encoder: Backbone,
+        labels: Sequence[str] | None = None,
+        dropout: float = 0.1,
+        *,
+        tokenizer: Tokenizer,
+        max_length: int = 128,
+        unit: str = "character",
+        suffix: bool = False,
+    ):
+        super().__init__(encoder, tokenizer, max_length)
         if unit not in UNITS:
             raise ValueError(f"unit is {unit!r}; expected one of {list(UNITS)}")
-        self.encoder, self.tokenizer = encoder, tokenizer
         self.labels = None if labels is None else list(labels)
-        self.dropout, self.max_length, self.unit, self.suffix = dropout, max_length, unit, suffix
-        self.model = None
+        self.dropout, self.unit, self.suffix = dropout, unit, suffix
         if labels:
             self.build()
 
-    def build(self):
+    def build(self) -> None:
+        """Makes `model`, with an output for each of the labels."""
         self.set_model(TaggingModel(self.encoder, len(self.labels), self.dropout))
 
-    def fit(self, train, validation=None, *, label_smoothing=0.0, **options):
-        """As `Task.fit`; `label_smoothing` is the share of a tag that is spread over all tags (Szegedy et al. 2016)."""
-        self.label_smoothing = label_smoothing
-        return super().fit(train, validation, **options)
+    @property
+    def monitor(self) -> str:
+        """The metric that says which epoch is best."""
+        return "f1" if self.are_entities() else "accuracy"
 
-    def prepare(self, train):
+    def fit(
+        self,
+        train: TaggedData,
+        validation: TaggedData | None = None,
+        callbacks: Sequence[Any] = (),
+        *,
+        label_smoothing: float = 0.0,
+        **options: Any,
+    ) -> list[Metrics]:
+        """As `Task.fit`; `label_smoothing` is the share of a tag that is spread over all tags (Szegedy et al. 2016)."""
+        options = {"loss": CrossEntropy(label_smoothing)} | options
+        return super().fit(train, validation, callbacks, **options)
+
+    def prepare(self, train: TaggedData) -> None:
         """Takes the tags, and what they are of, from the training data."""
         seen = {tag for tags in train.tags for tag in tags}
         if self.labels is None:
@@ -84,29 +114,28 @@ class TokenTagger(Task):
         if unknown := sorted(seen - set(self.labels)):
             raise ValueError(f"{train.name}: the tag {unknown[0]!r}; expected one of {self.labels}")
         self.suffix = all(label == "O" or label[-2:] in ("-B", "-I") for label in self.labels)
-        self.monitor = "f1" if self.are_entities() else "accuracy"
         by_words = sum(units == words_of(text) for text, units in zip(train.texts, train.units))
         self.unit = "word" if 2 * by_words > len(train) else "character"
         if self.model is None:
             self.build()
 
-    def are_entities(self):
+    def are_entities(self) -> bool:
         """Whether the tags are those of entities: O, B- and I-."""
         ends = ("-B", "-I") if self.suffix else ("B-", "I-")
-        return all(tag == "O" or (tag[-2:] if self.suffix else tag[:2]) in ends for tag in self.labels)
+        return all(tag == "O" or (tag[-2:] if self.suffix else tag[:2]) in ends for tag in self.labels or ())
 
-    def pieces(self, texts):
+    def pieces(self, texts: Sequence[str]) -> list:
         """For each text its ids, and the (begin, end) of each in it."""
         return self.tokenizer.all_offsets(texts)
 
-    def rows(self, pieces, stride=None):
+    def rows(self, pieces: Sequence, stride: int | None = None) -> tuple[list[Window], Ragged]:
         """Windows, and Ragged ids of their rows [CLS] ... [SEP]."""
         room = self.max_length - 2
         windows = windows_of([len(ids) for ids, _ in pieces], room, stride or max(1, room // 2))
         tok = self.tokenizer
         return windows, ragged([[tok.cls_id, *pieces[w.row][0][w.begin : w.end], tok.sep_id] for w in windows])
 
-    def batches(self, data, batch_size, max_buckets, seed):
+    def batches(self, data: TaggedData, batch_size: int, max_buckets: int, seed: int) -> Batches:
         pieces = self.pieces(data.texts)
         number = {label: i + 1 for i, label in enumerate(self.labels)}  # 0: not looked at
         tags = []
@@ -118,16 +147,15 @@ class TokenTagger(Task):
         options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed)
         return bucketed(ids, None, {"tags": targets}, **options)
 
-    def loss(self, batch):
-        """The mean cross entropy of the pieces that have a tag."""
-        logits = self.model([batch[name] for name in INPUT_NAMES], training=True)
-        tags = ops.cast(batch["tags"], "int32")
-        losses = ops.sparse_categorical_crossentropy(ops.maximum(tags - 1, 0), logits, from_logits=True)
-        losses = smoothed(losses, logits, self.label_smoothing)
+    def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
+        """The mean loss of the pieces that have a tag."""
+        logits = self.model(batch, training=True)  # [B, S, C]
+        tags = ops.cast(batch["tags"], "int32")  # [B, S], 0 for none
+        losses = (loss_function or self.loss_function)(ops.maximum(tags - 1, 0), logits)
         weights = ops.cast(tags > 0, "float32") * batch["sample_weight"][:, None]
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0), {}
+        return weighted_mean(losses, weights, least=1.0), {}
 
-    def piece_labels(self, pieces, batch_size=64):
+    def piece_labels(self, pieces: Sequence, batch_size: int = 64) -> list[np.ndarray]:
         """The likeliest label id of each piece of each text, in the window where it has most context."""
         windows, ids = self.rows(pieces)
         lengths = [len(row) for row, _ in pieces]
@@ -144,7 +172,9 @@ class TokenTagger(Task):
             out[window.row][window.begin + inside] = found[number][inside]
         return out
 
-    def predict(self, texts, units=None):
+    def predict(
+        self, texts: Sequence[str], units: Sequence | None = None, batch_size: int = 64
+    ) -> list[list[str]]:
         """Texts -> for each a list with the tag of each unit; by default its characters but blanks, or its words."""
         if self.model is None:
             raise ValueError("the tagger has no head yet: call fit, or give labels")
@@ -152,10 +182,10 @@ class TokenTagger(Task):
         if not texts:
             return []
         pieces = self.pieces(texts)
-        labels = self.piece_labels(pieces)
+        labels = self.piece_labels(pieces, batch_size)
         return [self.of_units(row, *each) for row, each in zip(units, zip(pieces, labels))]
 
-    def of_units(self, units, pieces, labels):
+    def of_units(self, units: Sequence, pieces: tuple, labels: np.ndarray) -> list[str]:
         """The tag of each unit: that of the piece over its first character, as I- where the piece began before it."""
         starts = {}  # character -> (label, whether the piece begins here)
         for (begin, end), label in zip(pieces[1], labels):
@@ -167,23 +197,21 @@ class TokenTagger(Task):
             tags.append(label if first else self.inside(label))
         return tags
 
-    def inside(self, label):
+    def inside(self, label: str) -> str:
         """B-PS -> I-PS, and PS-B -> PS-I."""
         changed = f"{label[:-1]}I" if self.suffix else f"I{label[1:]}"
         return changed if label != "O" and changed in self.labels else label
 
-    def entities(self, texts):
+    def entities(self, texts: Sequence[str], batch_size: int = 64) -> list[list[tuple[str, str, int, int]]]:
         """Texts -> for each a list of (type, its characters, begin, end), end is exclusive."""
-        from tfkor.metrics import entities_of
-
         out = []
         units = [UNITS[self.unit](text) for text in texts]
-        for text, row, tags in zip(texts, units, self.predict(texts, units)):
+        for text, row, tags in zip(texts, units, self.predict(texts, units, batch_size)):
             spans = [(kind, row[first][0], row[last][1]) for kind, first, last in entities_of(tags, suffix=self.suffix)]
             out.append([(kind, text[begin:end], begin, end) for kind, begin, end in spans])
         return out
 
-    def evaluate(self, data):
+    def evaluate(self, data: TaggedData) -> Metrics:
         """TaggedData -> accuracy; of entities precision, recall and F1, as seqeval; for KLUE-NER its own two."""
         found = self.predict(data.texts, data.units)
         right = [a == b for pair in zip(data.tags, found) for a, b in zip(*pair)]
@@ -197,6 +225,6 @@ class TokenTagger(Task):
         return report
 
 
-def tagged(texts, tags, unit="character"):
+def tagged(texts: Sequence[str], tags: list, unit: str = "character") -> TaggedData:
     """Texts and the tags of their characters (blanks left out) or words, as TaggedData."""
     return TaggedData(list(texts), [UNITS[unit](text) for text in texts], tags)

@@ -1,17 +1,24 @@
 """Dialogue state tracking: the value of each slot is generated or copied (TRADE, Wu et al. 2019)."""
 
+from collections.abc import Callable, Sequence
 from itertools import takewhile
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfkor.data.dialogues import split_state
+from tfkor.data import Batches
+from tfkor.data.dialogues import DialogueData, split_state
 from tfkor.layers.fast import cross_entropy
-from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.layers.inputs import Batch, Tensor, as_batch
 from tfkor.metrics import dialogue_report
+from tfkor.models.backbone import Backbone
 from tfkor.tasks.batches import bucketed, prediction_batches
-from tfkor.tasks.task import Task
+from tfkor.tasks.heads import TaskModel
+from tfkor.tasks.losses import Loss, weighted_mean
+from tfkor.tasks.task import Metrics, Task
+from tfkor.text import Ragged, Tokenizer
 from tfkor.text.ragged import ragged
 
 HIDDEN = -1e9  # the attention's score of padding
@@ -20,8 +27,8 @@ CLEANED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're") 
 
 
 @keras.saving.register_keras_serializable("tfkor")
-class SlotGenerator(keras.Model):
-    """Three int inputs [B, S] -> gate logits float32 [B, J, 5] of J slots, and the ids of their values int [B, J, L].
+class SlotGenerator(TaskModel):
+    """A batch of three int [B, S] -> gate logits float32 [B, J, 5] of J slots, and ids of their values int [B, J, L].
 
     As in KLUE-baseline with parallel decoding: a GRU decodes each slot, from the pooled vector of the history; its
     first input is the sum of the word vectors of the slot's name. Each step attends to the history, and gives a mixture
@@ -34,9 +41,9 @@ class SlotGenerator(keras.Model):
       dropout: of the GRU's inputs.
     """
 
-    def __init__(self, encoder, slot_ids, dropout=0.1, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder, self.slot_ids = encoder, np.asarray(slot_ids, np.int32)
+    def __init__(self, encoder: Backbone, slot_ids: Sequence | np.ndarray, dropout: float = 0.1, **kwargs):
+        super().__init__(encoder, **kwargs)
+        self.slot_ids = np.asarray(slot_ids, np.int32)
         hidden = encoder.config.hidden_size
         self.cell = keras.layers.GRUCell(hidden, dtype="float32", name="gru")
         self.share = keras.layers.Dense(1, dtype="float32", name="share")  # of the vocabulary in the mixture
@@ -52,18 +59,19 @@ class SlotGenerator(keras.Model):
         self.seeds = keras.random.SeedGenerator()
         self.built = True
 
-    def read(self, inputs, training):
+    def read(self, batch: Batch, training: bool) -> tuple[Tensor, Tensor]:
         """The vectors of the history, float32 [B, S, H], and the first state of the decoder, [B, H]."""
-        pooled, sequence = self.encoder(list(inputs), training=training)
-        pooled, sequence = ops.cast(pooled, "float32"), ops.cast(sequence, "float32")
+        names = ("pooled_output", "sequence_output")
+        outputs = self.encoder(batch, training=training, outputs=names)
+        pooled, sequence = (ops.cast(outputs[name], "float32") for name in names)
         return sequence, pooled if self.pooler is None else self.pooler(pooled)
 
-    def word_vectors(self, ids):
+    def word_vectors(self, ids: Tensor) -> Tensor:
         """float32 [..., H], as wide as the layers that they go into."""
         words, project = ops.take(self.encoder.word_embeddings, ids, axis=0), self.encoder.embeddings_project
         return ops.cast(words if project is None else project(words), "float32")
 
-    def vocabulary_logits(self, state):
+    def vocabulary_logits(self, state: Tensor) -> Tensor:
         """float32 [B, J, H] -> [B, J, V], the products with the word vectors but for a number that all have alike."""
         dtype, project = self.encoder.compute_dtype, self.encoder.embeddings_project
         state = ops.cast(state, dtype)
@@ -71,14 +79,14 @@ class SlotGenerator(keras.Model):
             state = ops.matmul(state, ops.transpose(ops.cast(project.kernel, dtype)))  # [B, J, E]
         return ops.cast(ops.matmul(state, ops.transpose(ops.cast(self.encoder.word_embeddings, dtype))), "float32")
 
-    def decode(self, inputs, length, choose, training=False):
+    def decode(self, batch: Batch, length: int, choose: Callable, training: bool = False) -> Tensor:
         """Decodes `length` steps; returns the gates' logits float32 [B, J, 5].
 
         `choose(step, logits [B, J, V], share [B, J], attention [B, J, S])` gives the ids that are the next step's
         input, int [B, J]; `share` is a logit.
         """
-        memory, first = self.read(inputs, training)
-        hidden = HIDDEN * (1.0 - ops.cast(inputs[1], "float32"))[:, None, :]  # [B, 1, S]
+        memory, first = self.read(batch, training)
+        hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))[:, None, :]  # [B, 1, S]
         words = ops.sum(self.word_vectors(self.slot_ids), axis=1)[None]  # [1, J, H]
         state = ops.repeat(first[:, None, :], len(self.slot_ids), axis=1)  # [B, J, H]
         words = words + ops.zeros_like(state)
@@ -96,40 +104,43 @@ class SlotGenerator(keras.Model):
             words = self.word_vectors(chosen)
         return gates
 
-    def call(self, inputs, length=10, training=False):
-        values = []
+    def call(self, inputs: Batch | list[Tensor], length: int = 10, training: bool = False) -> tuple[Tensor, Tensor]:
+        batch, values = as_batch(inputs), []
 
         def choose(step, logits, share, attention):
-            values.append(ops.argmax(mixture(inputs[0], logits, share, attention), axis=-1))
+            values.append(ops.argmax(mixture(batch["input_word_ids"], logits, share, attention), axis=-1))
             return values[-1]
 
-        gates = self.decode(inputs, length, choose, training)
+        gates = self.decode(batch, length, choose, training)
         return gates, ops.stack(values, axis=-1)
 
-    def nats(self, inputs, targets, forced, training=True):
+    def nats(self, batch: Batch, targets: Tensor, forced: Tensor | bool, training: bool = True) -> tuple:
         """The gates' logits, and the negative log probability of the targets int [B, J, L], float32 [B, J, L].
 
         `forced` is a bool scalar: whether the next step's input is the target, or what is likeliest.
         """
-        nats = []
+        ids, nats = ops.cast(batch["input_word_ids"], "int32"), []
 
         def choose(step, logits, share, attention):
             target = targets[:, :, step]  # [B, J]
-            inside = ops.cast(target[..., None] == ops.cast(inputs[0], "int32")[:, None, :], "float32")  # [B, J, S]
+            inside = ops.cast(target[..., None] == ids[:, None, :], "float32")  # [B, J, S]
             copied = ops.sum(attention * inside, axis=-1)
             generate = ops.log_sigmoid(share) - cross_entropy(target, logits)
             copy = ops.log_sigmoid(-share) + ops.log(ops.maximum(copied, 1e-30))  # the log's gradient is finite
             nats.append(-ops.logaddexp(generate, copy))
-            told = [ops.stop_gradient(each) for each in (logits, share, attention)]
+            found = [ops.stop_gradient(each) for each in (logits, share, attention)]
             return ops.cond(
-                forced, lambda: target, lambda: ops.cast(ops.argmax(mixture(inputs[0], *told), axis=-1), "int32")
+                forced, lambda: target, lambda: ops.cast(ops.argmax(mixture(ids, *found), axis=-1), "int32")
             )
 
-        gates = self.decode(inputs, targets.shape[-1], choose, training)
+        gates = self.decode(batch, targets.shape[-1], choose, training)
         return gates, ops.stack(nats, axis=-1)
 
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"slot_ids": self.slot_ids.tolist(), "dropout": self.dropout.rate}
 
-def mixture(ids, logits, share, attention):
+
+def mixture(ids: Tensor, logits: Tensor, share: Tensor, attention: Tensor) -> Tensor:
     """p(word) = g p(word | vocabulary) + (1 - g) p(word | history), g = sigmoid(share): float32 [B, J, V].
 
     `ids` int [B, S] are those of the history, whose attention float32 [B, J, S] is added up where a word stands twice.
@@ -167,30 +178,28 @@ class DialogueTracker(Task):
 
     def __init__(
         self,
-        encoder,
-        slots=None,
-        ontology=None,
-        dropout=0.1,
-        teacher_forcing=0.5,
+        encoder: Backbone,
+        slots: Sequence[str] | None = None,
+        ontology: dict[str, list[str]] | None = None,
+        dropout: float = 0.1,
+        teacher_forcing: float = 0.5,
         *,
-        tokenizer,
-        max_length=510,
-        max_value=10,
+        tokenizer: Tokenizer,
+        max_length: int = 510,
+        max_value: int = 10,
     ):
-        if max_length > encoder.max_length:
-            raise ValueError(f"max_length is {max_length}; the encoder's position table holds {encoder.max_length}")
+        super().__init__(encoder, tokenizer, max_length)
         if max_length < 3 or max_value < 1:
             raise ValueError(f"max_length is {max_length}, max_value {max_value}; expected 3 or more, 1 or more")
-        self.encoder, self.tokenizer, self.ontology = encoder, tokenizer, ontology
+        self.ontology, self.max_value = ontology, max_value
         self.dropout, self.teacher_forcing = dropout, teacher_forcing
-        self.max_length, self.max_value = max_length, max_value
-        self.model = None
         self.slots = slots or (ontology and sorted(ontology))
         if self.slots:
             self.slots = list(self.slots)
             self.build()
 
-    def build(self):
+    def build(self) -> None:
+        """Makes `model`, for the slots that the tracker has."""
         names = self.tokenizer.ids([slot.replace("-", " ") for slot in self.slots]).to_lists()
         longest = max(map(len, names))
         padded = [[*ids, *[self.tokenizer.pad_id] * (longest - len(ids))] for ids in names]
@@ -199,18 +208,18 @@ class DialogueTracker(Task):
             for ids, value in zip(self.tokenizer.ids(values).to_lists(), values):
                 self.spelled.setdefault(slot, {}).setdefault(tuple(ids), value)
         model = SlotGenerator(self.encoder, padded, self.dropout)
-        self.set_model(model)
 
         def outputs(batch):
-            gates, values = model([batch[name] for name in INPUT_NAMES], length=self.max_value)
+            gates, values = model(batch, length=self.max_value)
             return ops.argmax(gates, axis=-1), values
 
-        self.set_outputs(outputs)
+        self.set_model(model, outputs)
 
-    def idle_variables(self):
-        return []  # the decoder begins with what the pooler gives
+    def idle_variables(self) -> tuple:
+        return ()  # the decoder begins with what the pooler gives
 
-    def prepare(self, train):
+    def prepare(self, train: DialogueData) -> None:
+        """Takes the slots from the training data."""
         if self.slots is None:
             self.slots = train.slots
         if unknown := sorted(set(train.slots) - set(self.slots)):
@@ -220,7 +229,7 @@ class DialogueTracker(Task):
         if self.model is None:
             self.build()
 
-    def rows(self, dialogues):
+    def rows(self, dialogues: Sequence[Sequence[str]]) -> Ragged:
         """Ragged ids, a row for each utterance of the user: [CLS] history [SEP] system [SEP] user [SEP].
 
         As KLUE-baseline makes them, the history is cut on the left, and begins with what the system says before the
@@ -238,7 +247,7 @@ class DialogueTracker(Task):
                     rows.append([cls_id, *row[-(self.max_length - 2) :], sep_id])
         return ragged(rows)
 
-    def targets(self, states):
+    def targets(self, states: Sequence[Sequence[str]]) -> np.ndarray:
         """int32 [N, J, 1 + L]: each slot's gate, and the pieces of its value and [SEP], cut or with -1 behind."""
         values = [dict(map(split_state, state)) for state in states]
         known = sorted({"none"}.union(*(state.values() for state in values)))
@@ -250,25 +259,24 @@ class DialogueTracker(Task):
         number = {value: i for i, value in enumerate(known)}
         return table[[[number[state.get(slot, "none")] for slot in self.slots] for state in values]]
 
-    def batches(self, data, batch_size, max_buckets, seed):
+    def batches(self, data: DialogueData, batch_size: int, max_buckets: int, seed: int) -> Batches:
         options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed)
         return bucketed(self.rows(data.utterances), None, {}, self.targets(data.truth()), **options)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
         """The mean over pieces of the cross entropy of values, and that over slots of the gates'."""
         labels, weight = ops.cast(batch["labels"], "int32"), batch["sample_weight"][:, None]
         gates = labels[..., 0]
         targets = ops.reshape(labels[..., 1:], (-1, len(self.slots), self.max_value))  # a graph may not know its shape
         forced = keras.random.uniform((), seed=self.model.seeds) < self.teacher_forcing
-        inputs = [batch[name] for name in INPUT_NAMES]
-        logits, nats = self.model.nats(inputs, ops.maximum(targets, 0), forced)
+        logits, nats = self.model.nats(batch, ops.maximum(targets, 0), forced)
         inside = ops.cast(targets >= 0, "float32") * weight[..., None]
-        generation = ops.sum(nats * inside) / ops.maximum(ops.sum(inside), 1.0)
-        losses = ops.mean(ops.sparse_categorical_crossentropy(gates, logits, from_logits=True), axis=-1, keepdims=True)
-        gate = ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1e-6)
+        generation = weighted_mean(nats, inside, least=1.0)
+        losses = ops.mean((loss_function or self.loss_function)(gates, logits), axis=-1, keepdims=True)
+        gate = weighted_mean(losses, weight)
         return generation + gate, {"generation": generation, "gate": gate}
 
-    def predict(self, dialogues, batch_size=16):
+    def predict(self, dialogues: Sequence[Sequence[str]], batch_size: int = 16) -> list[list[list[str]]]:
         """Lists of utterances, the user's and the system's by turns -> for each a list with the user's states.
 
         Raises:
@@ -290,7 +298,7 @@ class DialogueTracker(Task):
         ends = np.cumsum([(len(utterances) + 1) // 2 for utterances in dialogues])
         return [states[begin:end] for begin, end in zip([0, *ends], ends)]
 
-    def state_of(self, gates, values):
+    def state_of(self, gates: np.ndarray, values: np.ndarray) -> list[str]:
         """Gates int [J] and generated ids [J, L] -> a state (KLUE-baseline, recover_state)."""
         tokenizer, state = self.tokenizer, []
         special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
@@ -303,13 +311,13 @@ class DialogueTracker(Task):
                 state.append(f"{slot}-{value}")
         return state
 
-    def evaluate(self, data):
+    def evaluate(self, data: DialogueData) -> Metrics:
         """DialogueData -> joint_goal_accuracy and slot_f1 (`tfkor.metrics.dialogue_report`)."""
-        told = [state for states in self.predict(data.utterances) for state in states]
-        return {**dialogue_report(data.truth(), told), "turns": len(told)}
+        predicted = [state for states in self.predict(data.utterances) for state in states]
+        return {**dialogue_report(data.truth(), predicted), "turns": len(predicted)}
 
 
-def written(text):
+def written(text: str) -> str:
     """Decoded pieces -> a value, with the blanks taken out that stand around punctuation."""
     for cleaned in CLEANED:
         text = text.replace(cleaned, cleaned.strip())

@@ -37,7 +37,7 @@ class Architecture:
       defaults: {model_type: what a config.json does not say, where transformers and tfkor have other defaults}.
       fixed: {key of config.json: the values that tfkor's model has}.
       pair_head: name of its PairHead, which says what the published one was trained on.
-      classifier: {attribute of a TextClassifier: name of the layer there}.
+      classifier: {attribute of a ClassificationModel: name of the layer there}.
       classifier_pooler: the layer of a sequence classifier there that is the encoder's pooler here, if it stands
         outside of the encoder.
       config_in, config_out: change the values of a config.json into the fields of the config, and back; config_out

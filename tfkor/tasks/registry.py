@@ -1,0 +1,41 @@
+"""The tasks by name. A new one is a line here and a file beside this."""
+
+import importlib
+from typing import Any
+
+# name in task.json -> (module, class)
+TASKS = {
+    "text_classifier": ("tfkor.tasks.classifier", "TextClassifier"),
+    "token_tagger": ("tfkor.tasks.tagger", "TokenTagger"),
+    "question_answerer": ("tfkor.tasks.answerer", "QuestionAnswerer"),
+    "dependency_parser": ("tfkor.tasks.parser", "DependencyParser"),
+    "relation_extractor": ("tfkor.tasks.relations", "RelationExtractor"),
+    "dialogue_tracker": ("tfkor.tasks.tracker", "DialogueTracker"),
+}
+NAMES = tuple(TASKS)
+CLASS_NAMES = {class_name: name for name, (_, class_name) in TASKS.items()}  # as folders of older releases have them
+
+
+def get_task(name: str, source: str = "name") -> type:
+    """ "token_tagger" -> TokenTagger; "TokenTagger", which stands in folders of older releases, is as good.
+
+    Raises:
+      ValueError: tfkor has no such task; `source` is named in the message.
+    """
+    name = CLASS_NAMES.get(name, name) if isinstance(name, str) else name
+    if not isinstance(name, str) or name not in TASKS:
+        raise ValueError(f"{source}: the task is {name!r}; expected one of {', '.join(NAMES)}")
+    module, class_name = TASKS[name]
+    return getattr(importlib.import_module(module), class_name)
+
+
+def name_of(task: Any) -> str:
+    """The name of a task, "token_tagger" for a TokenTagger.
+
+    Raises:
+      ValueError: its class is in no line of TASKS.
+    """
+    for name, line in TASKS.items():
+        if (type(task).__module__, type(task).__qualname__) == line:
+            return name
+    raise ValueError(f"{type(task).__name__} is no task of tfkor; expected one of {', '.join(NAMES)}")
