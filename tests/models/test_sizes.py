@@ -54,7 +54,7 @@ def encoder(architecture, size, vocab_size):
         ("Albert", "xxlarge", 30_000, 222_595_584, 235),  # more than its published weights are
         ("Roberta", "base", 50_265, 124_645_632, 125),  # fairseq, examples/roberta
         ("Roberta", "large", 50_265, 355_359_744, 355),
-        ("Deberta", "xsmall", 128_100, 70_682_112, 22 + 48),  # microsoft/deberta-v3: of the blocks, and of the vocabulary
+        ("Deberta", "xsmall", 128_100, 70_682_112, 22 + 48),  # microsoft/deberta-v3: blocks, vocabulary
         ("Deberta", "small", 128_100, 141_304_320, 44 + 98),
         ("Deberta", "base", 128_100, 183_831_552, 86 + 98),
         ("Deberta", "large", 128_100, 434_012_160, 304 + 131),
