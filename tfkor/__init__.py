@@ -10,6 +10,8 @@ _PUBLIC = {
     "AlbertConfig": "tfkor.models",
     "Bert": "tfkor.models",
     "BertConfig": "tfkor.models",
+    "Deberta": "tfkor.models",
+    "DebertaConfig": "tfkor.models",
     "Electra": "tfkor.models",
     "ElectraConfig": "tfkor.models",
     "Roberta": "tfkor.models",

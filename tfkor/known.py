@@ -20,7 +20,7 @@ class Known:
 
     Attributes:
       name: on the Hugging Face hub.
-      architecture: Bert, DistilBert, Albert, Roberta or Electra.
+      architecture: Bert, DistilBert, Albert, Roberta, Electra or Deberta.
       hidden_size, num_hidden_layers, num_attention_heads, embedding_size: the sizes that differ.
       vocab_size, max_length: number of entries in the vocabulary, and of tokens in the longest row.
       tokenizer: "WordPiece", or "sentencepiece" with the model's own normalisation.
@@ -62,21 +62,6 @@ class Known:
         return 4 * self.hidden_size
 
     @property
-    def hidden_act(self) -> str:
-        """The activation of the feed-forward layers."""
-        return "gelu_new" if self.architecture == "Albert" else "gelu"
-
-    @property
-    def layer_norm_eps(self) -> float:
-        """The epsilon of the layer norms."""
-        return 1e-5 if self.architecture == "Roberta" else 1e-12
-
-    @property
-    def type_vocab_size(self) -> int:
-        """The number of segments."""
-        return 1 if self.architecture == "Roberta" else 2
-
-    @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `zoo.load` and `load_pretrained` for exactly these weights and this tokenizer.
 
@@ -94,13 +79,24 @@ class Known:
     def config(self) -> dict[str, Any]:
         """The sizes with the keys of a config.json; `interop.configs.config_from_huggingface` makes a config of it."""
         names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-        names += ("hidden_act", "type_vocab_size", "layer_norm_eps")
         first = 2 if self.architecture == "Roberta" else 0  # rows of the position table that no token uses
         config = {"model_type": self.architecture.lower(), **{name: getattr(self, name) for name in names}}
+        config |= {"hidden_act": "gelu", "type_vocab_size": 2, "layer_norm_eps": 1e-12}
         config |= {"max_position_embeddings": self.max_length + first, "pad_token_id": self.pad_id}
+        config |= OF_ALL.get(self.architecture, {})
         return config if self.embedding_size is None else {**config, "embedding_size": self.embedding_size}
 
 
+# {architecture: what the config.json of all its checkpoints says, where it differs from BERT's}
+OF_ALL = {
+    "Albert": dict(hidden_act="gelu_new"),
+    "Roberta": dict(layer_norm_eps=1e-5, type_vocab_size=1),
+    "Deberta": dict(
+        model_type="deberta-v2", layer_norm_eps=1e-7, type_vocab_size=0, relative_attention=True, position_buckets=256,
+        max_relative_positions=-1, pos_att_type="p2c|c2p", share_att_key=True, norm_rel_ebd="layer_norm",
+        position_biased_input=False,
+    ),
+}  # fmt: skip
 KLUE = "KLUE-benchmark/KLUE@3efd987"
 KOELECTRA = "monologg/KoELECTRA@024fbdd"
 KOBERT = "SKTBrain/KoBERT@fcd729f, monologg/KoBERT-Transformers@a089ba2"
@@ -112,6 +108,8 @@ KLUE_UNVERIFIED = ("intermediate_size", "lowercase", "licence")
 KLUE_IDS = "[CLS] 0, [PAD] 1, [SEP] 2, [UNK] 3, [MASK] 4; one [SEP] between the texts of a pair"
 KR_ELECTRA_UNVERIFIED = ("intermediate_size", "lowercase", "max_length", "pad_id")
 XLM_R_PAIR = "two </s> between the texts of a pair"
+LUCID = "source: the repository on the hub, which has tokenizer.json alone; read if tfkor has all that it says"
+LUCID_UNVERIFIED = ("normalisation", "readable")
 KOBERT_CLEANING = "that of XLNetTokenizer, and the model's own"
 
 
@@ -203,6 +201,27 @@ CHECKPOINTS = {
         Known(
             "snunlp/KR-ELECTRA-generator", "Electra", 256, 12, 4, 30_000, "none stated", "snunlp/KR-ELECTRA@0b75330",
             embedding_size=768, generator=True, unverified=KR_ELECTRA_UNVERIFIED, note="trained on rows of 128",
+        ),
+        Known(
+            "kakaobank/kf-deberta-base", "Deberta", *BASE, 130_000, "MIT", "kakaobank/kf-deberta-base@363b171",
+            unverified=("lowercase", "normalisation"), note="with its MLM head; source: the repository on the hub",
+        ),
+        Known(
+            "team-lucid/deberta-v3-base-korean", "Deberta", *BASE, 64_100, "Apache-2.0",
+            "team-lucid/deberta-v3-base-korean@2983bd1", tokenizer="sentencepiece", unverified=LUCID_UNVERIFIED,
+            note=LUCID,
+        ),
+        Known(
+            "team-lucid/deberta-v3-small-korean", "Deberta", 768, 6, 12, 64_100, "Apache-2.0",
+            "team-lucid/deberta-v3-small-korean@02d389a", tokenizer="sentencepiece",
+            unverified=("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", *LUCID_UNVERIFIED),
+            note=LUCID,
+        ),
+        Known(
+            "team-lucid/deberta-v3-xsmall-korean", "Deberta", 384, 12, 6, 64_100, "Apache-2.0",
+            "team-lucid/deberta-v3-xsmall-korean@18d32d8", tokenizer="sentencepiece",
+            unverified=("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", *LUCID_UNVERIFIED),
+            note=LUCID,
         ),
         Known(
             "google-bert/bert-base-multilingual-cased", "Bert", *BASE, 119_547, "Apache-2.0",

@@ -247,6 +247,55 @@ def test_an_xlm_roberta_that_transformers_wrote_is_read(tmp_path):
     assert theirs(lines[:50], lines[50:100])["input_ids"] == both
 
 
+def like_deberta(folder, mask=False):
+    """A folder with the files of a DeBERTa-v3: [MASK] is the model's piece, or comes behind its pieces."""
+    model = io.BytesIO()
+    options = dict(pad_id=0, pad_piece="[PAD]", bos_id=1, bos_piece="[CLS]", eos_id=2, eos_piece="[SEP]", unk_id=3)
+    options |= dict(unk_piece="[UNK]", model_type="unigram", vocab_size=900, minloglevel=2)
+    options |= dict(control_symbols=["[MASK]"]) if mask else {}
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts()[:2000]), model_writer=model, **options)
+    folder.mkdir()
+    (folder / "spm.model").write_bytes(model.getvalue())
+    (folder / "config.json").write_text('{"model_type": "deberta-v2"}')
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
+    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_deberta_is_read(mask, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    processor = like_deberta(tmp_path / "in", mask)
+    tokenizer = read_tokenizer(tmp_path / "in")
+    lines = [*TEXTS, *texts()[2000:2500], *drawn(1000)]
+    assert tokenizer.ids(lines).to_lists() == processor.Encode(lines)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "in")
+    roles = ("pad", "unk", "cls", "sep", "mask")
+    assert [getattr(tokenizer, f"{role}_id") for role in roles] == [0, 3, 1, 2, 4 if mask else 900]
+    assert [getattr(theirs, f"{role}_token_id") for role in roles] == [0, 3, 1, 2, 4 if mask else 900]
+    # transformers 5 leaves out what the model does to compatibility characters, and to blanks other than these
+    korean = texts()[2000:3000]
+    assert theirs(korean)["input_ids"] == tokenizer.pack(tokenizer.ids(korean))[0].to_lists()
+    both = tokenizer.pack(tokenizer.ids(korean[:50]), tokenizer.ids(korean[50:100]))
+    found = theirs(korean[:50], korean[50:100])
+    assert (found["input_ids"], found["token_type_ids"]) == (both[0].to_lists(), both[1].to_lists())
+    write_tokenizer(tmp_path / "in", tokenizer)
+    fast = Fast.from_file(str(tmp_path / "in/tokenizer.json"))
+    assert [each.ids for each in fast.encode_batch(lines, add_special_tokens=False)] == tokenizer.ids(lines).to_lists()
+    assert read_tokenizer(tmp_path / "in").fingerprint == tokenizer.fingerprint
+
+
+def test_what_a_deberta_has_that_tfkor_has_not_is_named(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    like_deberta(tmp_path / "in")
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "in").save_pretrained(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.model"))
+    with pytest.raises(ValueError, match=r"tokenizer\.json: the normalizer Replace of .* without a Precompiled one"):
+        read_tokenizer(tmp_path / "out")
+    (tmp_path / "in/tokenizer_config.json").write_text('{"split_by_punct": true}')
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json: split_by_punct is true; expected false"):
+        read_tokenizer(tmp_path / "in")
+
+
 def test_what_has_no_counterpart_is_named(tmp_path):
     symbols = train_sentencepiece(texts()[:500], 400, user_symbols=("<이름>",))
     with pytest.raises(ValueError, match=r"user_symbols is .*which a sentencepiece model finds inside of words"):

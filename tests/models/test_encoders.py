@@ -1,4 +1,4 @@
-"""What Albert, Bert, Electra and Roberta have in common. What only Bert's tests check is code that they share."""
+"""What all architectures have in common. What only Bert's tests check is code that they share."""
 
 import dataclasses
 import re
@@ -10,8 +10,9 @@ from keras import ops
 
 import tfkor
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.models import registry
 
-ARCHITECTURES = ("Albert", "Bert", "Electra", "Roberta")
+ARCHITECTURES = tuple(encoder for _, encoder, _ in registry.ARCHITECTURES.values())
 SIZES = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
@@ -26,12 +27,13 @@ def largest_difference(a, b):
 
 def new_config(architecture, **changes):
     """A small config for rows of up to 16 tokens."""
-    options = {"max_position_embeddings": 18 if architecture == "Roberta" else 16}
-    if architecture in ("Albert", "Electra"):
-        options["embedding_size"] = 24
-    if architecture == "Albert":  # which has none by itself
-        options |= dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
-    return getattr(tfkor, f"{architecture}Config")(**{**SIZES, **options, **changes})
+    config_class = getattr(tfkor, f"{architecture}Config")
+    options = dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)  # Albert has none by itself
+    options["max_position_embeddings"] = 16 + config_class.position_offset
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    narrow = dict(embedding_size=24, position_buckets=6)  # where there is such a thing
+    options |= {name: value for name, value in narrow.items() if name in fields}
+    return config_class(**{**SIZES, **options, **changes})
 
 
 def new_encoder(architecture, changes=None, **options):
@@ -128,6 +130,8 @@ def test_two_texts_in_one_row_equal_each_alone(encoder):
             np.testing.assert_allclose(numpy(state)[:, :6], first, atol=1e-5)
             np.testing.assert_allclose(numpy(state)[:, 6:14], second, atol=1e-5)
     without_positions = hidden_states(encoder, row, mask, segment_ids)
+    if encoder.embeddings.position_embeddings is None:  # distances within a text are the same in any row
+        return
     assert np.abs(numpy(without_positions[-1])[:, 6:14] - numpy(alone[1][-1])).max() > 1e-3
 
 
@@ -218,9 +222,53 @@ def test_a_roberta_ignores_segments_and_takes_padding_in_front(three_arrays):
     np.testing.assert_allclose(numpy(encoder(in_front)[1])[0, 3:], numpy(outputs[1])[1, :5], atol=1e-6)
 
 
-def test_an_electra_pools_the_first_token(three_arrays):
-    pooled, sequence = new_encoder("Electra")(three_arrays)
+@pytest.mark.parametrize("architecture", ["Electra", "Deberta"])
+def test_an_encoder_without_a_pooler_gives_the_first_token(architecture, three_arrays):
+    pooled, sequence = new_encoder(architecture)(three_arrays)
     assert largest_difference([pooled], [sequence[:, 0]]) == 0
+
+
+OTHER_DEBERTA = dict(  # another form of each part
+    type_vocab_size=2,
+    position_buckets=-1,
+    share_att_key=False,
+    norm_rel_ebd="none",
+    position_biased_input=True,
+)
+
+
+@pytest.mark.parametrize("changes", [{}, OTHER_DEBERTA, dict(relative_attention=False), dict(pos_att_type="p2c")])
+def test_a_deberta_computes_one_position_or_all(changes, three_arrays):
+    encoder = new_encoder("Deberta", {**changes, "initializer_range": 0.3})
+    packed = dict(zip(INPUT_NAMES, three_arrays))
+    packed["input_mask"] = np.array([[1, 1, 1, 2, 2, 2, 0, 0]] * 3, "int32")
+    packed["positions"] = np.array([[0, 1, 2, 0, 1, 2, 0, 0]] * 3, "int32")
+    for batch in (dict(zip(INPUT_NAMES, three_arrays)), packed):
+        pooled = encoder(batch)["pooled_output"]
+        np.testing.assert_allclose(numpy(encoder.pooled(batch)), numpy(pooled), atol=1e-5)
+    assert len(encoder.weights) == len({weight.path for weight in encoder.weights})
+
+
+def test_a_deberta_without_segments_ignores_them(three_arrays):
+    encoder = new_encoder("Deberta")
+    word_ids, mask, segment_ids = three_arrays
+    assert largest_difference(encoder(three_arrays), encoder([word_ids, mask, segment_ids + 5])) == 0
+    assert encoder.embeddings.position_embeddings is None and encoder.embeddings.token_type_embeddings is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(pos_att_type="c2p|p2p"), "pos_att_type has 'p2p'; expected c2p, p2c or both"),
+        (dict(norm_rel_ebd="batch_norm"), "norm_rel_ebd is 'batch_norm'; expected 'layer_norm' or 'none'"),
+        (dict(max_relative_positions=4), "max_relative_positions is 4; expected -1, or more than half of"),
+        (dict(type_vocab_size=-1), "type_vocab_size is -1; expected a whole number of at least 0"),
+        (dict(position_buckets=-2), "position_buckets is -2; expected a whole number of at least -1"),
+    ],
+)
+def test_what_no_deberta_has_is_named(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        new_config("Deberta", **changes)
 
 
 def test_generator_and_discriminator_share_tables_and_norm(three_arrays, tmp_path):

@@ -10,6 +10,9 @@ import pytest
 
 import tfkor
 from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead
+from tfkor.models import registry
+
+ARCHITECTURES = [encoder for _, encoder, _ in registry.ARCHITECTURES.values()]
 
 
 @pytest.fixture
@@ -51,6 +54,10 @@ def encoder(architecture, size, vocab_size):
         ("Albert", "xxlarge", 30_000, 222_595_584, 235),  # more than its published weights are
         ("Roberta", "base", 50_265, 124_645_632, 125),  # fairseq, examples/roberta
         ("Roberta", "large", 50_265, 355_359_744, 355),
+        ("Deberta", "xsmall", 128_100, 70_682_112, 22 + 48),  # microsoft/deberta-v3: blocks, vocabulary
+        ("Deberta", "small", 128_100, 141_304_320, 44 + 98),
+        ("Deberta", "base", 128_100, 183_831_552, 86 + 98),
+        ("Deberta", "large", 128_100, 434_012_160, 304 + 131),
         ("Electra", "small", 30_522, 13_483_008, 14),  # Clark et al. 2020, table 1; google-research/electra
         ("Electra", "base", 30_522, 108_891_648, 110),
         ("Electra", "large", 30_522, 334_092_288, 335),
@@ -63,14 +70,14 @@ def test_a_size_has_the_parameters_of_the_published_model(count, architecture, s
 
 
 def test_counting_counts_what_is_built(count):
-    for architecture in ("Albert", "Bert", "Electra", "Roberta"):
+    for architecture in ARCHITECTURES:
         tiny = encoder(architecture, "tiny", 200)
         assert count(lambda architecture=architecture: encoder(architecture, "tiny", 200)) == tiny.count_params()
         for head in (MaskedLmHead, PairHead, DiscriminatorHead):
             assert count(lambda head=head, tiny=tiny: head.of(tiny)) == head.of(tiny).count_params()
 
 
-@pytest.mark.parametrize("architecture", ["Albert", "Bert", "Electra", "Roberta"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_size_can_be_built(count, architecture):
     sizes = getattr(tfkor, f"{architecture}Config").sizes
     counts = [count(lambda size=size: encoder(architecture, size, 32_000)) for size in sizes]
@@ -102,6 +109,7 @@ def test_generators_are_as_deep_and_narrower(size, share, expected):
         ("Albert", dict(hidden_act="gelu_new", layer_norm_eps=1e-12, hidden_dropout_prob=0.0, embedding_size=128)),
         ("Roberta", dict(hidden_act="gelu", layer_norm_eps=1e-5, type_vocab_size=1, max_position_embeddings=514)),
         ("Electra", dict(hidden_act="gelu", layer_norm_eps=1e-12, embedding_size=768)),
+        ("Deberta", dict(hidden_act="gelu", layer_norm_eps=1e-7, type_vocab_size=0, position_buckets=256)),
     ],
 )
 def test_configs_say_what_the_published_ones_say(architecture, fields):

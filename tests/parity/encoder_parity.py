@@ -3,6 +3,7 @@
 import keras
 from parity import (
     assigned,
+    huggingface_class,
     huggingface_config,
     load_golden,
     load_weights,
@@ -11,18 +12,11 @@ from parity import (
     value_and_gradients,
 )
 
-import tfkor
 from tfkor.interop import from_huggingface, to_huggingface
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.models.registry import get_architecture as model_and_config  # "bert" -> (Bert, BertConfig)
 
-ARCHITECTURES = ("albert", "bert", "electra", "roberta")
 OUTPUTS = ("pooled_output", "sequence_output", "hidden_states", "attentions")
-
-
-def model_and_config(architecture):
-    """Returns (tfkor.Bert, tfkor.BertConfig) for "bert"."""
-    name = architecture.capitalize()
-    return getattr(tfkor, name), getattr(tfkor, f"{name}Config")
 
 
 def encoder_weights(architecture, config):
@@ -42,16 +36,15 @@ def loss_weights(sequence_shape):
 def run_huggingface(architecture, config, weights, inputs):
     """Returns outputs and gradients of transformers.BertModel, or another, as a flat dict of arrays."""
     import torch
-    import transformers
 
-    model = getattr(transformers, f"{architecture.capitalize()}Model")(huggingface_config(architecture, config))
+    model = huggingface_class(architecture, "Model")(huggingface_config(architecture, config))
     load_weights(model, weights)
     word_ids, mask, segment_ids = (torch.from_numpy(inputs[name]).long() for name in INPUT_NAMES)
     output = model(
         word_ids, attention_mask=mask, token_type_ids=segment_ids, output_hidden_states=True, output_attentions=True
     )
     sequence = output.last_hidden_state
-    pooled = sequence[:, 0] if architecture == "electra" else output.pooler_output
+    pooled = getattr(output, "pooler_output", sequence[:, 0])  # some have no pooler
     for_pooled, for_sequence = (torch.from_numpy(array) for array in loss_weights(sequence.shape))
     ((pooled * for_pooled).sum() + (sequence * for_sequence).sum()).backward()
     arrays = {"pooled_output": pooled, "sequence_output": sequence}

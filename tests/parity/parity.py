@@ -7,6 +7,7 @@ import zlib
 import keras
 import numpy as np
 
+from tfkor.interop.architectures import get_record
 from tfkor.layers.inputs import INPUT_NAMES
 
 TOLERANCE = 1e-4
@@ -28,7 +29,7 @@ def recipe_weights(shapes):
         values = random_state(name).standard_normal(shape)
         if "norm" in name.lower():
             values = values * 0.2 + name.endswith("weight")
-        elif "embeddings." in name:
+        elif "embeddings." in name and "rel_embeddings" not in name:
             values *= 0.02
         elif name.endswith("bias"):
             values *= 0.2
@@ -45,8 +46,9 @@ def recipe_inputs(config, length):
     word_ids[0, :4] = [0, config.vocab_size - 1, 1, 1][:length]
     position = np.arange(length)
     mask = np.stack([position >= 0, position <= length // 3, position < 3 * length // 4, position % 3 != 1])
-    segments = [position % config.type_vocab_size, 0 * position, position >= length // 2, position >= length // 3]
-    segments = np.minimum(segments, config.type_vocab_size - 1)
+    types = max(1, config.type_vocab_size)
+    segments = [position % types, 0 * position, position >= length // 2, position >= length // 3]
+    segments = np.minimum(segments, types - 1)
     if type(config).__name__ == "RobertaConfig":
         word_ids[word_ids == 1] = 2
         word_ids[~mask] = 1  # by which the reference knows padding
@@ -54,13 +56,18 @@ def recipe_inputs(config, length):
     return dict(zip(INPUT_NAMES, (array.astype("int32") for array in (word_ids, mask, segments)), strict=True))
 
 
-def huggingface_config(architecture, config):
-    """Returns the config of `transformers` for one of tfkor."""
+def huggingface_class(architecture, ending):
+    """Returns transformers.BertModel for "bert" and "Model"."""
     import transformers
 
+    return getattr(transformers, get_record(architecture).class_name + ending)
+
+
+def huggingface_config(architecture, config):
+    """Returns the config of `transformers` for one of tfkor."""
     # without pad_token_id, which in PyTorch holds back the gradient of the row of [PAD]
     options = {"attn_implementation": "eager", "pad_token_id": 1 if architecture == "roberta" else None}
-    return getattr(transformers, f"{architecture.capitalize()}Config")(**config.to_dict(), **options)
+    return huggingface_class(architecture, "Config")(**config.to_dict(), **options)
 
 
 def load_weights(model, weights):

@@ -22,6 +22,7 @@ MODELS = {  # the class of transformers -> architecture, heads
     "BertForMaskedLM": ("bert", (MaskedLmHead,)),
     "AlbertForPreTraining": ("albert", (MaskedLmHead, PairHead)),
     "RobertaForMaskedLM": ("roberta", (MaskedLmHead,)),
+    "DebertaV2ForMaskedLM": ("deberta", (MaskedLmHead,)),
     "ElectraForMaskedLM": ("electra", (MaskedLmHead,)),
     "ElectraForPreTraining": ("electra", (DiscriminatorHead,)),
 }

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfkor import Bert, BertConfig
+from tfkor import Bert, BertConfig, Deberta, DebertaConfig
 
 SIZES = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 
@@ -111,5 +111,6 @@ def planned_memory(remat):
 
 if __name__ == "__main__":
     print(json.dumps(compare(new_encoder(Bert, BertConfig, dropout=0.3))))
+    print(json.dumps(compare(new_encoder(Deberta, DebertaConfig, dropout=0.3, position_buckets=6))))
     if keras.backend.backend() == "jax":
         print(json.dumps({"without": planned_memory(False), "with": planned_memory(True)}))

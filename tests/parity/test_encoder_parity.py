@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 from encoder_parity import (
-    ARCHITECTURES,
     encoder_weights,
     golden_encoder,
     model_and_config,
@@ -21,12 +20,13 @@ from encoder_parity import (
     run_tfkor,
 )
 from keras import ops
-from parity import TOLERANCE, assert_equal, differences, recipe_inputs
+from parity import TOLERANCE, assert_equal, differences, huggingface_class, recipe_inputs
 from pretraining_parity import MODELS
 
-from tfkor import AlbertConfig, BertConfig, ElectraConfig, RobertaConfig
+from tfkor import AlbertConfig, BertConfig, DebertaConfig, ElectraConfig, RobertaConfig
 from tfkor.interop import from_huggingface, to_huggingface
-from tfkor.layers import activation_function, attention
+from tfkor.layers import activation_function, attention, positions
+from tfkor.models.registry import NAMES as ARCHITECTURES
 
 HERE = Path(__file__).resolve().parent
 FILES = [path for name in ARCHITECTURES for path in sorted((HERE.parent / "golden" / name).glob("*.npz"))]
@@ -46,17 +46,20 @@ def test_an_encoder_equals_its_golden_file(name):
 
 
 def test_the_golden_files_cover_every_weight_and_kind_of_row():
-    assert sorted(GOLDEN) == ["albert/encoder", "bert/gelu", "bert/gelu_new", "electra/encoder", "roberta/encoder"]
-    assert sum(path.stat().st_size for path in FILES) < 700_000
+    of_deberta = ["deberta/v2", "deberta/v3"]
+    others = ["electra/encoder", "roberta/encoder"]
+    assert sorted(GOLDEN) == ["albert/encoder", "bert/gelu", "bert/gelu_new", *of_deberta, *others]
+    assert sum(path.stat().st_size for path in FILES) < 800_000
     for path in GOLDEN.values():
         encoder, inputs, expected = golden_encoder(path)
         gradients = {name: array for name, array in expected.items() if name.startswith("gradients/")}
-        key_biases = {name for name in gradients if name.endswith("key.bias")}  # zero in theory
+        key_biases = {name for name in gradients if name.endswith(("key.bias", "pos_key_proj.bias"))}  # zero in theory
         assert all(np.abs(gradients[name]).max() > 0.01 for name in set(gradients) - key_biases)
-        assert len(key_biases) == encoder.config.num_hidden_layers
+        shared = getattr(encoder.config, "share_att_key", False)  # a bias of keys counts in the term p2c
+        assert len(key_biases) == (0 if shared else encoder.config.num_hidden_layers)
         lengths = inputs["input_mask"].sum(1)
         assert lengths.max() == encoder.max_length and lengths.min() < encoder.max_length
-        assert set(inputs["segment_ids"].ravel()) == set(range(encoder.config.type_vocab_size))
+        assert set(inputs["segment_ids"].ravel()) == set(range(max(1, encoder.config.type_vocab_size)))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="calls TensorFlow itself")
@@ -178,6 +181,67 @@ def projection_without_bias(encoder, patch):
     bias.assign(ops.zeros_like(bias))
 
 
+def no_c2p(encoder, patch):
+    for block in encoder.blocks:
+        patch.setattr(block.attention, "c2p", False)
+
+
+def no_p2c(encoder, patch):
+    for block in encoder.blocks:
+        patch.setattr(block.attention, "p2c", False)
+
+
+def no_term(encoder, patch, name):
+    """The term is zero, and still counts in the scale."""
+    deberta = sys.modules[type(encoder).__module__]
+    calls = iter([*"cp" * encoder.config.num_hidden_layers])
+    by_distance = deberta.by_distance
+    patch.setattr(deberta, "by_distance", lambda x: by_distance(x) * (next(calls) != name))
+
+
+def zero_c2p(encoder, patch):
+    no_term(encoder, patch, "c")
+
+
+def zero_p2c(encoder, patch):
+    no_term(encoder, patch, "p")
+
+
+def other_rows(encoder, patch, change):
+    for block in encoder.blocks:
+        patch.setattr(block.attention, "rows", change(block.attention.rows))
+
+
+def distances_the_other_way(encoder, patch):
+    other_rows(encoder, patch, lambda rows: rows[::-1].copy())
+
+
+def buckets_beyond_one_off(encoder, patch):
+    half = encoder.config.position_buckets // 2
+    span = encoder.config.span
+    other_rows(encoder, patch, lambda rows: rows - (rows > span + half).astype("int32"))
+
+
+def no_buckets(encoder, patch):
+    longest, span = encoder.max_length, encoder.config.span
+    other_rows(encoder, patch, lambda rows: positions.relative_rows(longest, span))
+
+
+def scale_of_one_term(encoder, patch):
+    deberta = sys.modules[type(encoder).__module__]
+    attend = deberta.dot_product_attention
+    patch.setattr(deberta, "dot_product_attention", lambda *inputs: attend(*inputs[:-1]))
+
+
+def relative_table_without_norm(encoder, patch):
+    encoder.relative_norm = None
+
+
+def one_sided_mask(encoder, patch):
+    """Padding attends to the tokens, as in BERT."""
+    other_bias(encoder, patch, lambda mask, texts: ops.repeat(attention.attention_bias(mask), mask.shape[1], axis=2))
+
+
 def one_group(encoder, patch):
     encoder.groups = [encoder.groups[0]] * 2
 
@@ -201,6 +265,22 @@ BROKEN = {
         linear_pooler,
     ],
     "albert/encoder": [exact_gelu, projection_without_bias, one_group, linear_pooler],
+    "deberta/v3": [
+        no_c2p,
+        no_p2c,
+        zero_c2p,
+        zero_p2c,
+        distances_the_other_way,
+        buckets_beyond_one_off,
+        no_buckets,
+        scale_of_one_term,
+        relative_table_without_norm,
+        one_sided_mask,
+        ignored_mask,
+        epsilon_of_1e_5,
+        tanh_on_the_first_token,
+    ],
+    "deberta/v2": [no_positions, no_segments, zero_c2p, zero_p2c, distances_the_other_way, scale_of_one_term],
     "electra/encoder": [gelu_by_tanh, projection_without_bias, swapped_segments, tanh_on_the_first_token],
     "roberta/encoder": [epsilon_of_1e_12, positions_without_offset, positions_that_count_padding, no_segments],
 }
@@ -278,6 +358,14 @@ def test_the_golden_files_are_what_hugging_face_computes(transformers, name):
         ("electra", ElectraConfig.of("tiny", vocab_size=300), 64),
         ("electra", ElectraConfig.of("base", vocab_size=300, num_hidden_layers=1).generator(), 64),
         ("roberta", RobertaConfig.of("tiny", vocab_size=300), 512),
+        ("deberta", DebertaConfig.of("mini", vocab_size=300), 512),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, position_buckets=32, hidden_act="gelu_new"), 200),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, position_buckets=-1, max_relative_positions=9), 24),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, share_att_key=False, norm_rel_ebd="none"), 24),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, pos_att_type="c2p", type_vocab_size=2), 24),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, pos_att_type="p2c", share_att_key=False), 24),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300, relative_attention=False, norm_rel_ebd="none"), 24),
+        ("deberta", DebertaConfig.of("tiny", vocab_size=300), 1),
     ],
     ids=[
         "bert-512 tokens",
@@ -289,6 +377,14 @@ def test_the_golden_files_are_what_hugging_face_computes(transformers, name):
         "electra-without projection",
         "electra-generator",
         "roberta-512 tokens",
+        "deberta-512 tokens",
+        "deberta-32 buckets",
+        "deberta-9 distances without buckets",
+        "deberta-keys of its own",
+        "deberta-c2p alone",
+        "deberta-p2c alone",
+        "deberta-not relative",
+        "deberta-1 token",
     ],
 )
 def test_an_encoder_equals_hugging_face(transformers, architecture, config, length):
@@ -303,8 +399,8 @@ def test_weights_go_to_hugging_face_and_back(transformers, architecture):
 
     model, config_class = model_and_config(architecture)
     config = dataclasses.replace(config_class.of("tiny", vocab_size=50), intermediate_size=64)
-    name = architecture.capitalize()
-    reference = getattr(transformers, f"{name}Model")(getattr(transformers, f"{name}Config")(**config.to_dict()))
+    reference = huggingface_class(architecture, "Config")(**config.to_dict())
+    reference = huggingface_class(architecture, "Model")(reference)
     tensors = {name: tensor.numpy() for name, tensor in reference.state_dict().items()}
     encoder = model(config)
     from_huggingface(encoder, tensors)

@@ -70,13 +70,14 @@ def test_an_architecture_without_names_is_an_error():
         to_huggingface(keras.layers.Dense(2))
 
 
-@pytest.mark.parametrize("architecture", ["Albert", "Electra", "Roberta"])
+@pytest.mark.parametrize("architecture", ["Albert", "Deberta", "Electra", "Roberta"])
 def test_every_weight_of_the_other_architectures_has_a_name(architecture):
     sizes = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
     encoder = getattr(tfkor, architecture)(getattr(tfkor, f"{architecture}Config")(**sizes))
     tensors = to_huggingface(encoder)
     assert sum(tensor.size for tensor in tensors.values()) == encoder.count_params()
     blocks = 1 if architecture == "Albert" else 2
-    pooler = 0 if architecture == "Electra" else 2
-    projection = 0 if architecture == "Roberta" else 2
-    assert len(tensors) == 5 + projection + blocks * 16 + pooler
+    pooler = 0 if architecture in ("Deberta", "Electra") else 2
+    projection = 2 if architecture in ("Albert", "Electra") else 0
+    around = 3 + 3 if architecture == "Deberta" else 5  # words and norm, and the same of relative positions
+    assert len(tensors) == around + projection + blocks * 16 + pooler

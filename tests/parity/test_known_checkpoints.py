@@ -19,20 +19,22 @@ from parity import TOLERANCE, random_state, recipe_inputs, tensorflow_gradients
 
 from tfkor import zoo
 from tfkor.interop import load_pretrained, save_huggingface
+from tfkor.interop.architectures import get_record
 from tfkor.interop.configs import read_config
 from tfkor.interop.huggingface import is_kernel, weights_and_names
 from tfkor.interop.tensors import read_tensors
 from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead
 
 FULL = os.environ.get("TFKOR_FULL") == "1"
-HEADS = {"Albert": "ForPreTraining", "Bert": "ForPreTraining", "Electra": "ForPreTraining"}  # others: ForMaskedLM
+ENDINGS = {"Albert": "ForPreTraining", "Bert": "ForPreTraining", "Electra": "ForPreTraining"}  # others: ForMaskedLM
 
 
 def class_name(known):
     """The class of transformers that holds most of what a file of this checkpoint may."""
     if known.name.startswith("FacebookAI/xlm-roberta"):
         return "XLMRobertaForMaskedLM"
-    return known.architecture + ("ForMaskedLM" if known.generator else HEADS.get(known.architecture, "ForMaskedLM"))
+    ending = "ForMaskedLM" if known.generator else ENDINGS.get(known.architecture, "ForMaskedLM")
+    return get_record(known.architecture.lower()).class_name + ending
 
 
 def distinct():

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from parity import TOLERANCE, assert_equal, differences, recipe_inputs
+from parity import TOLERANCE, assert_equal, differences, huggingface_class, recipe_inputs
 from pretraining_parity import MODELS, golden_model, new_model, recipe_labels, reference, run_tfkor
 from test_encoder_parity import FILES
 
-from tfkor import AlbertConfig, BertConfig, ElectraConfig, RobertaConfig
+from tfkor import AlbertConfig, BertConfig, DebertaConfig, ElectraConfig, RobertaConfig
 from tfkor.interop import from_huggingface, to_huggingface
 from tfkor.layers import activation_function
 
@@ -18,6 +18,7 @@ CONFIGS = {
     "BertForMaskedLM": BertConfig.of("tiny", vocab_size=300, hidden_act="gelu_new"),
     "AlbertForPreTraining": AlbertConfig.of("mini", vocab_size=300),
     "RobertaForMaskedLM": RobertaConfig.of("tiny", vocab_size=300),
+    "DebertaV2ForMaskedLM": DebertaConfig.of("tiny", vocab_size=300, position_buckets=16),
     "ElectraForMaskedLM": ElectraConfig.of("small", vocab_size=300, num_hidden_layers=2).generator(),
     "ElectraForPreTraining": ElectraConfig.of("small", vocab_size=300, num_hidden_layers=2),
 }
@@ -55,8 +56,7 @@ def test_a_whole_state_dict_goes_out_and_in(transformers, name):
 
     encoder, heads = new_model(name, CONFIGS[name])
     tensors = to_huggingface(encoder, heads)
-    architecture = type(encoder).__name__
-    config = getattr(transformers, f"{architecture}Config")(**CONFIGS[name].to_dict())
+    config = huggingface_class(MODELS[name][0], "Config")(**CONFIGS[name].to_dict())
     model = getattr(transformers, name)(config)
     model.load_state_dict({key: torch.from_numpy(array) for key, array in tensors.items()}, strict=True)
     other, other_heads = new_model(name, CONFIGS[name], {k: t.numpy() for k, t in model.state_dict().items()})
@@ -96,6 +96,7 @@ def swapped_classes(head):
         ("ElectraForMaskedLM", 0, no_bias),
         ("ElectraForPreTraining", 0, no_activation),
         ("RobertaForMaskedLM", 0, no_activation),
+        ("DebertaV2ForMaskedLM", 0, no_bias),
     ],
 )
 def test_a_broken_head_fails_the_check(name, number, broken):

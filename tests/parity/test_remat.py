@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from remat_parity import compare, inputs_of, new_encoder
+from remat_parity import compare, inputs_of, new_encoder, run
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, Deberta, DebertaConfig
 
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="calls TensorFlow itself")
 
@@ -30,6 +30,20 @@ def test_recomputation_changes_nothing(compiled, dropout):
 @ON_TENSORFLOW
 def test_recomputation_of_shared_layers_changes_nothing():
     assert_equal(compare(new_encoder(Albert, AlbertConfig, 0.3), "graph"), 0.3)
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize("attentions", [False, True])
+@pytest.mark.parametrize("changes", [{}, dict(share_att_key=False, norm_rel_ebd="none", position_buckets=-1)])
+def test_recomputation_gives_a_gradient_to_what_all_blocks_take(changes, attentions):
+    """The table of relative positions lies outside of the blocks."""
+    encoder = new_encoder(Deberta, DebertaConfig, 0.3, **{"position_buckets": 6, "initializer_range": 0.3, **changes})
+    encoder.output_attentions = attentions
+    _, gradients, _ = run(encoder, True, "graph")
+    table = encoder.relative_embeddings.embeddings
+    number = [variable is table for variable in encoder.trainable_variables].index(True)
+    assert np.abs(gradients[number]).max() > 1e-3
+    assert_equal(compare(encoder, "graph"), 0.3)
 
 
 def test_outputs_are_the_same_with_attentions_on_request():
@@ -54,6 +68,7 @@ def test_recomputation_on_jax_changes_nothing_and_saves_memory():
     environment |= {"PYTHONPATH": str(program.parents[2])}
     done = subprocess.run([sys.executable, program], env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found, memory = map(json.loads, done.stdout.splitlines())
-    assert_equal(found, 0.3)
+    *found, memory = map(json.loads, done.stdout.splitlines())
+    for each in found:
+        assert_equal(each, 0.3)
     assert memory["with"] < 0.6 * memory["without"], memory

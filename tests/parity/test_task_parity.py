@@ -16,10 +16,14 @@ SIZES = dict(
 CHANGES = {
     "Albert": dict(embedding_size=8, classifier_dropout_prob=0.0),
     "Bert": {},
+    "DebertaV2": dict(
+        type_vocab_size=0, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], position_biased_input=False,
+    ),
     "Electra": dict(embedding_size=8),
     "Roberta": dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2),
     "XLMRoberta": dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2),
-}
+}  # fmt: skip
 TEXTS = ["한국어 나는 학교에.", "나는 韓Case", "학교에 모르는것"]
 PAIRS = ["나는 학교에", "한국어.", "나"]
 TASKS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
@@ -85,6 +89,7 @@ def assert_same_tokens(tokenizer, folder):
 HEADED = {
     "Albert": ("AlbertModel", "AlbertForMaskedLM", "AlbertForPreTraining"),
     "Bert": ("BertModel", "BertForMaskedLM", "BertForPreTraining"),
+    "DebertaV2": ("DebertaV2Model", "DebertaV2ForMaskedLM"),
     "Electra": ("ElectraModel", "ElectraForMaskedLM", "ElectraForPreTraining"),
     "Roberta": ("RobertaModel", "RobertaForMaskedLM"),
     "XLMRoberta": ("XLMRobertaModel", "XLMRobertaForMaskedLM"),
@@ -112,7 +117,7 @@ def test_an_encoder_goes_there_and_back(name, safe, tmp_path):
 
 
 @pytest.mark.parametrize("kind", TASKS)
-@pytest.mark.parametrize("architecture", ["Albert", "Bert", "Electra", "Roberta", "XLMRoberta"])
+@pytest.mark.parametrize("architecture", ["Albert", "Bert", "DebertaV2", "Electra", "Roberta", "XLMRoberta"])
 def test_a_fine_tuned_model_goes_there_and_back(architecture, kind, tmp_path):
     names = {i: f"B-{i}" for i in range(3)} if kind == TASKS[1] else {i: f"class {i}" for i in range(3)}
     labels = {} if kind == TASKS[2] else {"id2label": names, "num_labels": 3}
@@ -133,6 +138,58 @@ def test_a_fine_tuned_model_goes_there_and_back(architecture, kind, tmp_path):
     assert_same_state(model, tmp_path / "back")
     config = json.loads((tmp_path / "back/config.json").read_text())
     assert config["architectures"] == [architecture.removeprefix("XLM") + kind]  # XLM-R is a RoBERTa
+
+
+def test_a_deberta_in_the_form_of_v2_goes_there_and_back(tmp_path):
+    """With keys and queries of positions by themselves, segments and absolute positions, no buckets, no norm."""
+    changes = dict(relative_attention=True, pos_att_type="c2p|p2c", type_vocab_size=2)
+    changes |= dict(position_buckets=-1, norm_rel_ebd="none", share_att_key=False, position_biased_input=True)
+    model = make("DebertaV2ForMaskedLM", "DebertaV2", tmp_path / "there", **changes)
+    found = load_pretrained(tmp_path / "there")
+    assert (found.encoder.config.span, found.encoder.config.pos_att_type) == (40, "c2p|p2c")
+    save_huggingface(tmp_path / "back", found.encoder, found.tokenizer, list(found.heads.values()))
+    assert_same_state(model, tmp_path / "back")
+
+
+def test_files_as_microsoft_writes_them_are_read(tmp_path):
+    """The enhanced head's names, the head of the generator, absolute positions that nothing uses."""
+    from tfkor.layers import MaskedLmHead
+    from tfkor.tensor_files import read_safetensors, write_safetensors
+
+    model = make("DebertaV2ForMaskedLM", "DebertaV2", tmp_path / "there", legacy=False)
+    tensors = read_safetensors(tmp_path / "there/model.safetensors")
+    assert "lm_predictions.lm_head.dense.weight" in tensors
+    tensors["mask_predictions.dense.weight"] = np.ones((16, 16), "float32")
+    tensors["deberta.embeddings.position_embeddings.weight"] = np.ones((40, 16), "float32")
+    write_safetensors(tmp_path / "there/model.safetensors", tensors)
+    found = load_pretrained(tmp_path / "there")
+    inputs = found.tokenizer(TEXTS, PAIRS)
+    expected = run_there(model, inputs).logits.numpy()
+    _, sequence = found.encoder(list(inputs.values()))
+    logits = found.heads[MaskedLmHead](sequence, found.encoder.word_embeddings)
+    np.testing.assert_allclose(ops.convert_to_numpy(logits), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(conv_kernel_size=3), "conv_kernel_size is 3; tfkor's models have 0"),
+        (dict(embedding_size=8), "embedding_size is 8; tfkor's DeBERTa has that of hidden_size"),
+        (dict(attention_head_size=4), "attention_head_size is 4; tfkor's DeBERTa has hidden_size by heads"),
+        (dict(pooler_hidden_act="tanh"), "pooler_hidden_act is 'tanh'; tfkor's models have 'gelu'"),
+    ],
+)
+def test_a_deberta_that_tfkor_does_not_have_is_named(changes, message, tmp_path):
+    make("DebertaV2Model", "DebertaV2", tmp_path / "there")
+    path = tmp_path / "there/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ValueError, match=rf"config\.json: {message}"):
+        load_pretrained(tmp_path / "there")
+
+
+def test_a_fine_tuned_deberta_is_read_as_an_encoder(tmp_path):
+    make("DebertaV2ForSequenceClassification", "DebertaV2", tmp_path / "there", num_labels=3)
+    assert load_pretrained(tmp_path / "there").heads == {}
 
 
 def test_a_roberta_of_tfkor_counts_its_positions_there_too(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig, TextClassifier, Tokenizer, zoo
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, Deberta, DebertaConfig, TextClassifier, Tokenizer, zoo
 from tfkor.models.lora import add_lora, load_lora, lora_layers, merge_lora, save_lora
 from tfkor.tasks import TokenTagger
 
@@ -68,6 +68,26 @@ def test_shared_layers_have_one_pair_of_kernels():
     assert len(lora_layers(model)) == 4
     for ours, theirs in zip(merge_lora(model)(inputs()), model(inputs())):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_block_says_which_dense_layers_it_has(tmp_path):
+    def new():
+        keras.utils.set_random_seed(0)
+        return Deberta(DebertaConfig(len(VOCAB), initializer_range=0.1, share_att_key=False, **SIZES))
+
+    model = new()
+    add_lora(model, rank=2)
+    names = ["query", "key", "value", "position_key", "position_query"]
+    assert [path.split("/")[-1] for path in lora_layers(model)] == names * 2
+    for variable in model.trainable_variables:
+        variable.assign(np.random.default_rng(0).normal(scale=0.3, size=variable.shape))
+    save_lora(tmp_path / "lora.npz", model)
+    again = new()
+    load_lora(tmp_path / "lora.npz", again)
+    for found in (again, merge_lora(model)):
+        for ours, theirs in zip(found(inputs()), model(inputs())):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert np.abs(ops.convert_to_numpy(model(inputs())[1]) - ops.convert_to_numpy(new()(inputs())[1])).max() > 0.01
 
 
 def test_what_does_not_fit_is_named(tmp_path):

@@ -145,7 +145,8 @@ def assign(encoder, tensors):
     record = record_of(encoder)
     prefix = record.prefix
     if any(name.startswith(prefix) for name in tensors):
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(TASK_HEADS)}
+        of_tasks = (*TASK_HEADS, *(f"{name}." for name in record.classifier.values()))
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(of_tasks)}
     if not any(name.startswith(prefix) for name in tensors):  # the encoder alone was saved
         from_huggingface(encoder, tensors, pooler=False)
         return []

@@ -114,18 +114,20 @@ def weights_and_names(encoder, heads=(), prefix=False):
 def entries_of(model, table, prefix):
     entries = []
     for path, names in table.items():
-        if path.startswith("embeddings_project") and model.embeddings_project is None:
-            continue
         names = (names,) if isinstance(names, str) else names
         for i in range(len(getattr(model, path.split(".")[0])) if "{i}" in path else 1):
             ours = path.format(i=i)
-            entries.append((weight_at(model, ours), ours, [prefix + name.format(i=i) for name in names]))
+            if (weight := weight_at(model, ours)) is not None:
+                entries.append((weight, ours, [prefix + name.format(i=i) for name in names]))
     return entries
 
 
 def weight_at(model, path):
+    """The weight of a path, or None where a config has left a layer on the way out: its attribute is None."""
     for part in path.split("."):
         model = model[int(part)] if part.isdigit() else getattr(model, part)
+        if model is None:
+            return None
     return model
 
 

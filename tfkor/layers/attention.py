@@ -15,7 +15,12 @@ from tfkor.layers.inputs import Tensor
 
 
 def dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, dropout: Callable | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    dropout: Callable | None = None,
+    scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """softmax(q k^T / sqrt(D) + bias) v
 
@@ -24,11 +29,13 @@ def dot_product_attention(
       key, value: [B, N, S, D].
       bias: float32 that fits [B, N, Q, S], added to the scores: -1e9 where nothing may be attended to.
       dropout: a function of the probabilities, or None.
+      scale: of the scores, in place of 1 / sqrt(D).
 
     Returns:
       context [B, N, Q, D], and the probabilities [B, N, Q, S] as they were before dropout.
     """
-    scores = ops.matmul(query * (1 / math.sqrt(query.shape[-1])), ops.swapaxes(key, -1, -2))  # [B, N, Q, S]
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = ops.matmul(query * scale, ops.swapaxes(key, -1, -2))  # [B, N, Q, S]
     scores = ops.cast(scores, "float32")
     probabilities = ops.cast(ops.softmax(scores if bias is None else scores + bias), query.dtype)
     context = ops.matmul(probabilities if dropout is None else dropout(probabilities), value)  # [B, N, Q, D]
@@ -49,6 +56,18 @@ def attention_bias(mask: Tensor, positions: Tensor | None = None) -> Tensor:
     return (ops.cast(mask, "float32") - 1.0) * 1e9
 
 
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """[B, S, H] -> [B, N, S, D]"""
+    batch, length, hidden = ops.shape(x)
+    return ops.transpose(ops.reshape(x, (batch, length, num_heads, hidden // num_heads)), (0, 2, 1, 3))
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """[B, N, S, D] -> [B, S, H]"""
+    batch, heads, length, size = ops.shape(x)
+    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, length, heads * size))
+
+
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention of x [B, S, H], with a bias [B, 1, 1 or S, S].
 
@@ -60,7 +79,7 @@ class SelfAttention(keras.layers.Layer):
       initializer_range: standard deviation of the kernels at the start.
 
     With `queries`, some positions of x [B, Q, H], only these attend: context [B, Q, H], probabilities [B, N, Q, S].
-    `seed`, from `dropout.draw_seed()`, says what is dropped.
+    `seed`, from `draw_seed`, says what is dropped.
     """
 
     def __init__(
@@ -77,7 +96,6 @@ class SelfAttention(keras.layers.Layer):
                 f"hidden_size {hidden_size} is not a multiple of num_attention_heads {num_attention_heads}"
             )
         self.hidden_size, self.num_heads = hidden_size, num_attention_heads
-        self.head_size = hidden_size // num_attention_heads
 
         def dense(units, name):
             initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
@@ -96,18 +114,17 @@ class SelfAttention(keras.layers.Layer):
     def call(self, x, bias=None, queries=None, seed=None, training=False):
         query = self.query(x if queries is None else queries)  # [B, Q, H]
         key, value = ops.split(self.key_value(x), 2, axis=-1)  # [B, S, H] each
-        query, key, value = (self.split_heads(part) for part in (query, key, value))  # [B, N, Q or S, D]
+        query, key, value = (split_heads(part, self.num_heads) for part in (query, key, value))  # [B, N, Q or S, D]
         context, probabilities = dot_product_attention(
             query, key, value, bias, dropout=lambda p: self.dropout(p, training=training, seed=seed)
         )
-        return self.output_dense(self.join_heads(context)), probabilities  # [B, Q, H]
+        return self.output_dense(join_heads(context)), probabilities  # [B, Q, H]
 
-    def split_heads(self, x):
-        """[B, S, H] -> [B, N, S, D]"""
-        batch, length, _ = ops.shape(x)
-        return ops.transpose(ops.reshape(x, (batch, length, self.num_heads, self.head_size)), (0, 2, 1, 3))
+    @property
+    def projections(self) -> dict[str, keras.layers.Layer]:
+        """{name: dense layer} of those that queries, keys and values come from."""
+        return {"query": self.query, "key_value": self.key_value}
 
-    def join_heads(self, x):
-        """[B, N, S, D] -> [B, S, H]"""
-        batch, _, length, _ = ops.shape(x)
-        return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, length, self.hidden_size))
+    def draw_seed(self):
+        """Returns the seed of the next call's dropout; a call with it can be computed again."""
+        return self.dropout.draw_seed()

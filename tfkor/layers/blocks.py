@@ -18,7 +18,8 @@ class TransformerBlock(keras.layers.Layer):
         x = norm(x + dropout(attention(x)))
         x = norm(x + dropout(W2 act(W1 x)))
 
-    x [B, S, H] and the bias of its attention float32 [B, 1, 1 or S, S] -> (x [B, S, H], probabilities [B, N, S, S]).
+    x [B, S, H] and what else its attention takes, a bias float32 [B, 1, 1 or S, S] -> (x [B, S, H], probabilities
+    [B, N, S, S]).
 
     Args:
       hidden_size, num_attention_heads, intermediate_size: H, N, I.
@@ -26,6 +27,8 @@ class TransformerBlock(keras.layers.Layer):
       hidden_dropout, attention_dropout: of what goes onto the residual, and of the attention's probabilities.
       layer_norm_eps: epsilon of both norms.
       initializer_range: standard deviation of the kernels at the start.
+      attention: a layer with the call of `SelfAttention`, its `projections`, `output_dense` and `draw_seed`; by default
+        one of these.
 
     `queries` and `seeds` are there for speed and memory (`tfkor.layers.fast`). With `queries`, some positions of x
     [B, Q, H], only these are computed. `seeds`, from `draw_seeds`, say what is dropped.
@@ -41,6 +44,7 @@ class TransformerBlock(keras.layers.Layer):
         attention_dropout: float = 0.1,
         layer_norm_eps: float = 1e-12,
         initializer_range: float = 0.02,
+        attention: keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the bias stays float32
@@ -52,7 +56,7 @@ class TransformerBlock(keras.layers.Layer):
             initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
             return keras.layers.Dense(units, kernel_initializer=initializer, dtype=policy, name=name)
 
-        self.attention = SelfAttention(
+        self.attention = attention or SelfAttention(
             hidden_size, num_attention_heads, attention_dropout, initializer_range, dtype=policy, name="attention"
         )
         self.attention_norm = LayerNorm(layer_norm_eps, dtype=policy, name="attention_norm")
@@ -62,7 +66,7 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = Dropout(hidden_dropout, dtype=policy, name="dropout")
 
     @classmethod
-    def of(cls, config, **kwargs) -> "TransformerBlock":
+    def of(cls, config, attention: keras.layers.Layer | None = None, **kwargs) -> "TransformerBlock":
         """Returns the block of a config of `tfkor.models`; `kwargs` are those of a Keras layer."""
         return cls(
             config.hidden_size,
@@ -73,6 +77,7 @@ class TransformerBlock(keras.layers.Layer):
             config.attention_probs_dropout_prob,
             config.layer_norm_eps,
             config.initializer_range,
+            attention,
             **kwargs,
         )
 
@@ -85,9 +90,17 @@ class TransformerBlock(keras.layers.Layer):
         self.output_norm.build(hidden)
         self.built = True
 
-    def call(self, x, bias=None, queries=None, seeds=None, training=False):
+    @property
+    def dense_layers(self) -> dict[str, keras.layers.Layer]:
+        """{name: dense layer} of all that it has."""
+        inner = {"intermediate_dense": self.intermediate_dense, "output_dense": self.output_dense}
+        return {**self.attention.projections, "attention_output": self.attention.output_dense, **inner}
+
+    def call(self, x, *context, queries=None, seeds=None, training=False):
         seeds = (None, None, None) if seeds is None else seeds
-        attended, probabilities = self.attention(x, bias, queries, seed=seeds[0], training=training)  # [B, Q, H]
+        attended, probabilities = self.attention(  # [B, Q, H], [B, N, Q, S]
+            x, *context, queries=queries, seed=seeds[0], training=training
+        )
         attended = self.dropout(attended, training=training, seed=seeds[1])
         x = self.attention_norm((x if queries is None else queries) + attended)  # [B, Q, H]
         inner = self.activation(self.intermediate_dense(x))  # [B, Q, I]
@@ -96,4 +109,4 @@ class TransformerBlock(keras.layers.Layer):
 
     def draw_seeds(self):
         """Returns the seeds of the next call's three dropouts; a call with them can be computed again."""
-        return self.attention.dropout.draw_seed(), self.dropout.draw_seed(), self.dropout.draw_seed()
+        return self.attention.draw_seed(), self.dropout.draw_seed(), self.dropout.draw_seed()

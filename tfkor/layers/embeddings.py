@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tfkor.layers.dropout import Dropout
-from tfkor.layers.inputs import Tensor, check_ids
+from tfkor.layers.inputs import Tensor, check_ids, check_length
 from tfkor.layers.norm import LayerNorm
 from tfkor.layers.positions import learned_positions
 
@@ -14,7 +14,8 @@ class Embeddings(keras.layers.Layer):
 
     `words`, `positions` and `segments` look each of them up, `norm` and `dropout` are what follows their sum. Calling
     the layer does it all: without `segment_ids` every token is of segment 0, without `positions`, int [B, S], the
-    tokens of a row are at 0 ... S - 1. Position 0 is row `position_offset` of the table.
+    tokens of a row are at 0 ... S - 1. Position 0 is row `position_offset` of the table. A table of 0 rows is left
+    out: some models have no positions, or no segments.
 
     Raises:
       ValueError: ids that a table doesn't hold, rows that are longer than `max_length`.
@@ -45,21 +46,16 @@ class Embeddings(keras.layers.Layer):
 
     @classmethod
     def of(cls, config, embedding_size: int, **kwargs) -> "Embeddings":
-        """Returns the embeddings of a config of `tfkor.models`; `kwargs` are those of a Keras layer."""
-        return cls(
-            config.vocab_size,
-            embedding_size,
-            config.max_position_embeddings,
-            config.type_vocab_size,
-            config.hidden_dropout_prob,
-            config.layer_norm_eps,
-            config.initializer_range,
-            config.position_offset,
-            **kwargs,
-        )
+        """Returns the embeddings of a config of `tfkor.models`; `kwargs` are more arguments, or in place of its own."""
+        fields = ("vocab_size", "max_position_embeddings", "type_vocab_size")
+        fields += ("layer_norm_eps", "initializer_range", "position_offset")
+        options = {name: getattr(config, name) for name in fields} | {"dropout": config.hidden_dropout_prob}
+        return cls(embedding_size=embedding_size, **{**options, **kwargs})
 
     def build(self, input_shape=None):
         def table(rows, name):
+            if rows == 0:
+                return None
             initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
             shape = (rows, self.embedding_size)
             return self.add_weight(shape=shape, initializer=initializer, autocast=False, name=name)
@@ -79,11 +75,7 @@ class Embeddings(keras.layers.Layer):
 
     def positions(self, length: int | Tensor, positions: Tensor | None = None) -> Tensor:
         """S tokens, at `positions` int [B, S] or at 0 ... S - 1 -> [B, S, E] or [S, E]."""
-        if isinstance(length, int) and length > self.max_length:
-            raise ValueError(
-                f"the input has {length} tokens a row; the position table holds {self.max_length}. "
-                "Truncate the rows, or build the model with a larger max_position_embeddings"
-            )
+        check_length(length, self.max_length)
         return learned_positions(self.position_embeddings, length, positions, self.position_offset)
 
     def segments(self, segment_ids: Tensor | None) -> Tensor:
@@ -96,5 +88,9 @@ class Embeddings(keras.layers.Layer):
         return ops.matmul(chosen, self.token_type_embeddings)
 
     def call(self, word_ids, segment_ids=None, positions=None, training=False):
-        x = self.words(word_ids) + self.positions(ops.shape(word_ids)[1], positions) + self.segments(segment_ids)
+        x = self.words(word_ids)
+        if self.position_embeddings is not None:
+            x = x + self.positions(ops.shape(word_ids)[1], positions)
+        if self.token_type_embeddings is not None:
+            x = x + self.segments(segment_ids)
         return self.dropout(self.norm(x), training=training)

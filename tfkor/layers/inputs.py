@@ -68,3 +68,12 @@ def check_ids(ids: Tensor, size: int, name: str = "input_word_ids") -> None:
             f"{name} holds the id {ids[row, position]} in row {row} at position {position}; "
             f"expected 0 to {size - 1}.{why}"
         )
+
+
+def check_length(length: int | Tensor, max_length: int) -> None:
+    """Raises ValueError where S, if it is known, is more than a model has positions for."""
+    if isinstance(length, int) and length > max_length:
+        raise ValueError(
+            f"the input has {length} tokens a row; the position table holds {max_length}. "
+            "Truncate the rows, or build the model with a larger max_position_embeddings"
+        )

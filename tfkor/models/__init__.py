@@ -2,6 +2,7 @@
 
 from tfkor.models.albert import Albert, AlbertConfig
 from tfkor.models.bert import Bert, BertConfig
+from tfkor.models.deberta import Deberta, DebertaConfig
 from tfkor.models.electra import Electra, ElectraConfig
 from tfkor.models.roberta import Roberta, RobertaConfig
 
@@ -10,6 +11,8 @@ __all__ = [
     "AlbertConfig",
     "Bert",
     "BertConfig",
+    "Deberta",
+    "DebertaConfig",
     "Electra",
     "ElectraConfig",
     "Roberta",

@@ -61,9 +61,10 @@ class Config:
 
 def check_field(field: dataclasses.Field, value: Any) -> None:
     """Raises ValueError where a field of a config has a value that no model can have."""
-    if field.type is int and (type(value) is not int or not 1 <= value <= LARGEST):
+    least = field.metadata.get("least", 1)
+    if field.type is int and (type(value) is not int or not least <= value <= LARGEST):
         raise ValueError(
-            f"{field.name} is {value!r}; expected a whole number of at least 1, and no more than {LARGEST:,}"
+            f"{field.name} is {value!r}; expected a whole number of at least {least}, and no more than {LARGEST:,}"
         )
     if field.type is bool and type(value) is not bool:
         raise ValueError(f"{field.name} is {value!r}; expected true or false")

@@ -15,16 +15,16 @@ from keras import ops
 from tfkor.files import new_file
 
 LORA = "lora.npz"  # its name in the folder of a model
-LAYERS = ("query", "key_value")  # of attention, as in the paper; output_dense too, and intermediate_dense of the block
 
 
-def add_lora(encoder, rank=8, alpha=None, layers=LAYERS):
+def add_lora(encoder, rank=8, alpha=None, layers=None):
     """Freezes an encoder and gives the named dense layers of its blocks two small kernels each, which are trained.
 
     Args:
       rank: width between the two kernels.
       alpha: their product counts alpha / rank; None takes rank.
-      layers: some of query, key_value, attention_output, intermediate_dense, output_dense.
+      layers: some of the names in `block.dense_layers`; None: those that its attention has queries, keys and values
+        from, as in the paper.
 
     Raises:
       ValueError: no such layer, or an encoder that has these kernels already.
@@ -34,18 +34,12 @@ def add_lora(encoder, rank=8, alpha=None, layers=LAYERS):
     for variable in encoder.trainable_variables:
         variable.trainable = False
     for block in {id(block): block for block in encoder.blocks}.values():  # layers may share one
-        for name in layers:
+        for name in block.attention.projections if layers is None else layers:
             layer_of(block, name).enable_lora(rank, lora_alpha=alpha)
 
 
 def layer_of(block, name):
-    known = {
-        "query": block.attention.query,
-        "key_value": block.attention.key_value,
-        "attention_output": block.attention.output_dense,
-        "intermediate_dense": block.intermediate_dense,
-        "output_dense": block.output_dense,
-    }
+    known = block.dense_layers
     if name not in known:
         raise ValueError(f"layers has {name!r}; expected some of {', '.join(known)}")
     return known[name]
@@ -76,8 +70,7 @@ def save_lora(path, encoder, tokenizer=None):
     layers = list(lora_layers(encoder).values())
     if not layers:
         raise ValueError("the encoder has no LoRA weights; expected one that add_lora made")
-    known = ("query", "key_value", "attention_output", "intermediate_dense", "output_dense")
-    names = [name for name in known if layer_of(encoder.blocks[0], name).lora_enabled]
+    names = [name for name, layer in encoder.blocks[0].dense_layers.items() if layer.lora_enabled]
     about = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha, "layers": names}
     about |= {"base": base_of(encoder), "vocab_size": encoder.config.vocab_size}
     kernels = {

@@ -10,6 +10,7 @@ ARCHITECTURES = {
     "albert": ("tfkor.models.albert", "Albert", "AlbertConfig"),
     "roberta": ("tfkor.models.roberta", "Roberta", "RobertaConfig"),
     "electra": ("tfkor.models.electra", "Electra", "ElectraConfig"),
+    "deberta": ("tfkor.models.deberta", "Deberta", "DebertaConfig"),
 }
 NAMES = tuple(ARCHITECTURES)
 

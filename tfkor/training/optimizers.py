@@ -71,8 +71,8 @@ def layer_rates(encoder, decay: float = 1.0, unfreeze_steps: int = 0) -> dict:
     """
     depth = {id(block): encoder.config.num_hidden_layers - i for i, block in enumerate(encoder.blocks)}  # shared: last
     layers = [(layer, depth[id(layer)]) for layer in {id(block): block for block in encoder.blocks}.values()]
-    project = getattr(encoder, "embeddings_project", None)
-    below = [encoder.embeddings, *([] if project is None else [project])]
+    above = {id(encoder.pooler), *(id(layer) for layer, _ in layers)}
+    below = [layer for layer in encoder.layers if id(layer) not in above]  # embeddings of words and positions
     layers += [(layer, encoder.config.num_hidden_layers + 1) for layer in below]
     return {
         variable.path: (decay**deep, deep * unfreeze_steps) for layer, deep in layers for variable in layer.variables

@@ -17,8 +17,8 @@ from tfkor.interop.tokenizers.tokenizer_json import (
 from tfkor.text import Tokenizer
 from tfkor.text.vocabulary import OF_BERT, read_vocab
 
-# sentencepiece models as they are called: spiece.model (ALBERT, KoBERT), XLM-R's, monologg/kobert's
-SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer_78b3253a26.model")
+# sentencepiece models as they are called: spiece.model (ALBERT, KoBERT), XLM-R's, monologg/kobert's, DeBERTa's
+SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer_78b3253a26.model", "spm.model")
 XLM_ROBERTA = dict(pad="<pad>", unk="<unk>", cls="<s>", sep="</s>", mask="<mask>")
 CONFIG = "tokenizer_config.json"
 OWN = "tfkor_tokenizer"
@@ -112,6 +112,8 @@ def read_sentencepiece(path: Path, config: dict, nfc: bool) -> Tokenizer:
     if path.name == "sentencepiece.bpe.model":  # fairseq's ids: its special tokens first, the model's without its own
         vocab = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
         return Tokenizer.from_published(proto, vocab, XLM_ROBERTA, nfc=nfc, pair_separators=2)
+    if path.name == "spm.model":
+        return deberta_tokenizer(path, proto, pieces, config, nfc)
     vocab = read_vocab(path.with_name("vocab.txt")) if path.with_name("vocab.txt").is_file() else None
     special = special_of(vocab or pieces, {}, path)
     try:
@@ -119,6 +121,17 @@ def read_sentencepiece(path: Path, config: dict, nfc: bool) -> Tokenizer:
         return Tokenizer.from_published(proto, vocab, special, cleaning="xlnet", nfc=nfc, lowercase=lowercase)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def deberta_tokenizer(path: Path, proto: bytes, pieces: list[str], config: dict, nfc: bool) -> Tokenizer:
+    """That of DebertaV2Tokenizer: the model's ids and normalisation; [MASK] may stand behind its pieces."""
+    for option in ("do_lower_case", "split_by_punct"):
+        if config.get(option):
+            raise ValueError(f"{path.with_name(CONFIG)}: {option} is true; expected false, as in all Korean models")
+    mask = config.get("mask_token") or "[MASK]"
+    mask = mask.get("content") if isinstance(mask, dict) else mask
+    vocab = pieces if mask in pieces else [*pieces, mask]
+    return Tokenizer.from_published(proto, vocab, special_of(vocab, config, path), nfc=nfc)
 
 
 def write_tokenizer(

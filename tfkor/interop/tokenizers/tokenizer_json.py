@@ -8,6 +8,7 @@ from tfkor.interop.configs import read_config
 from tfkor.text import Tokenizer
 from tfkor.text.vocabulary import ROLES
 
+WHITE_SPACE = {"Regex": r"\s{2,}|[\n\r\t]"}
 PLACES = ("single_word", "lstrip", "rstrip")  # options of an added token that tfkor's user symbols don't have
 
 
@@ -50,11 +51,16 @@ def read_unigram(path: Path, values: dict, config: dict, nfc: bool) -> Tokenizer
     known = {"NFC", "NFKD", "StripAccents", "Lowercase", "Precompiled", "Replace", "Strip"}
     if other := sorted(set(found) - known):
         raise ValueError(f"{path}: the normalizer {other[0]}; expected some of {', '.join(sorted(known))}")
+    if "Precompiled" not in found and found.get("Replace", {}).get("pattern") == WHITE_SPACE:
+        raise ValueError(
+            f"{path}: the normalizer Replace of {WHITE_SPACE['Regex']!r} without a Precompiled one, as transformers 5 "
+            "writes for DeBERTa: tfkor has no such rule of white space; expected spm.model beside it"
+        )
     special = special_of(vocab, config, path)
     options = dict(
         cleaning="xlnet" if "NFKD" in found else None,
         lowercase="Lowercase" in found,
-        nfc=nfc,
+        nfc=nfc or "NFC" in found,
         pair_separators=2 if separators(values.get("post_processor") or {}) > 2 else 1,
     )
     try:

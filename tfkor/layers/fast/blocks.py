@@ -35,5 +35,5 @@ def fast_blocks(
 def checkpointed(block, x, context, training, attentions):
     seeds = block.draw_seeds() if training else None  # out here, so that both computations drop the same values
     if attentions:
-        return keras.remat(lambda x: block(x, *context, seeds=seeds, training=training))(x)
+        return keras.remat(lambda x, *context: block(x, *context, seeds=seeds, training=training))(x, *context)
     return recomputed(block, x, context, seeds, training), None

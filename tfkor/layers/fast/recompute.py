@@ -11,11 +11,11 @@ def recomputed(block, x, context, seeds, training):
     from computing many blocks again at once, or from leaving the weights' gradients, and all they need, for the end.
 
     Args:
-      context: the further arguments of the block, a tuple of tensors: the bias of its attention.
+      context: the further arguments of the block, a tuple of tensors that get gradients too: the bias of its attention.
       seeds: of its dropouts, from `block.draw_seeds()`, or None.
     """
     if keras.backend.backend() != "jax":
-        return keras.remat(lambda x: block(x, *context, seeds=seeds, training=training)[0])(x)
+        return keras.remat(lambda x, *context: block(x, *context, seeds=seeds, training=training)[0])(x, *context)
     import jax
 
     weights = block.weights

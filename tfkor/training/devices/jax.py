@@ -68,7 +68,7 @@ def model_parallel(model_axis: int):
         raise ValueError(f"{len(devices)} devices; expected a multiple of the model axis, {model_axis}")
     mesh = keras.distribution.DeviceMesh((len(devices) // model_axis, model_axis), ["batch", "model"], devices)
     layout = keras.distribution.LayoutMap(mesh)
-    layout[r".*(query|key_value|intermediate_dense).*kernel"] = (None, "model")
+    layout[r".*(query|key|value|intermediate_dense).*kernel"] = (None, "model")
     layout[r".*output_dense.*kernel"] = ("model", None)  # of attention and of the feed-forward
     distribution = keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
