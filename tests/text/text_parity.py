@@ -117,7 +117,7 @@ def differences(texts, expected, found):
 def data_files(folder):
     """The data files under a folder, as paths relative to it."""
     names = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-    return [name for name in names if "/" in name and not name.endswith(("LICENSE", ".md"))]
+    return [name for name in names if "/" in name and not name.endswith(("LICENSE", ".md", ".hdf5"))]
 
 
 def data_lines(path):
