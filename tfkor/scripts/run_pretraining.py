@@ -25,7 +25,7 @@ from tfkor.scripts import run_program, say
 
 FLAGS = flags.FLAGS
 
-OBJECTIVES = {"bert": "mlm,nsp", "albert": "mlm,sop", "roberta": "mlm", "electra": "rtd"}
+OBJECTIVES = {"bert": "mlm,nsp", "albert": "mlm,sop", "electra": "rtd"}  # of others: mlm
 SCHEDULES = ("linear", "triangular", "poly")
 PRECISIONS = ("float32", "mixed_bfloat16")
 # A run goes on with the same values of these. The others may change: how it logs, saves and uses its devices
@@ -144,7 +144,7 @@ def check_flags():
         raise app.UsageError("found --tokenizer_dir with --shards, which hold their tokenizer; expected one of both")
     if (FLAGS.steps is None) == (FLAGS.train_hours is None):
         raise app.UsageError("expected one of --steps and --train_hours")
-    objectives = FLAGS.objectives or OBJECTIVES[FLAGS.model].split(",")
+    objectives = FLAGS.objectives or OBJECTIVES.get(FLAGS.model, "mlm").split(",")
     allowed = [["rtd"]] if FLAGS.model == "electra" else [["mlm"], ["mlm", "nsp"], ["mlm", "sop"]]
     if objectives not in allowed:
         told = " or ".join(",".join(each) for each in allowed)
