@@ -5,6 +5,7 @@ import io
 import json
 import random
 import shutil
+import unicodedata
 
 import pytest
 import sentencepiece
@@ -272,8 +273,9 @@ def test_a_deberta_is_read(mask, tmp_path):
     roles = ("pad", "unk", "cls", "sep", "mask")
     assert [getattr(tokenizer, f"{role}_id") for role in roles] == [0, 3, 1, 2, 4 if mask else 900]
     assert [getattr(theirs, f"{role}_token_id") for role in roles] == [0, 3, 1, 2, 4 if mask else 900]
-    # transformers 5 leaves out what the model does to compatibility characters, and to blanks other than these
-    korean = texts()[2000:3000]
+    # transformers 5 leaves out what the model does to compatibility characters: ㅋ, full-width forms
+    korean = [text for text in texts()[2000:] if unicodedata.normalize("NFKC", text) == text][:1000]
+    assert len(korean) > 500
     assert theirs(korean)["input_ids"] == tokenizer.pack(tokenizer.ids(korean))[0].to_lists()
     both = tokenizer.pack(tokenizer.ids(korean[:50]), tokenizer.ids(korean[50:100]))
     found = theirs(korean[:50], korean[50:100])

@@ -261,7 +261,7 @@ def test_a_deberta_without_segments_ignores_them(three_arrays):
     [
         (dict(pos_att_type="c2p|p2p"), "pos_att_type has 'p2p'; expected c2p, p2c or both"),
         (dict(norm_rel_ebd="batch_norm"), "norm_rel_ebd is 'batch_norm'; expected 'layer_norm' or 'none'"),
-        (dict(max_relative_positions=4), "max_relative_positions is 4; expected -1, or more than half of"),
+        (dict(max_relative_positions=4), "max_relative_positions is 4; expected -1, or at least 5 for these buckets"),
         (dict(type_vocab_size=-1), "type_vocab_size is -1; expected a whole number of at least 0"),
         (dict(position_buckets=-2), "position_buckets is -2; expected a whole number of at least -1"),
     ],

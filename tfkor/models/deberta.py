@@ -75,10 +75,8 @@ class DebertaConfig(Config):
         if self.norm_rel_ebd not in ("layer_norm", "none"):
             raise ValueError(f"norm_rel_ebd is {self.norm_rel_ebd!r}; expected 'layer_norm' or 'none'")
         if 0 < self.max_relative_positions <= self.position_buckets // 2 + 1:
-            raise ValueError(
-                f"max_relative_positions is {self.max_relative_positions}; expected -1, or more than half of "
-                f"position_buckets, {self.position_buckets}, and 1"
-            )
+            found, least = self.max_relative_positions, self.position_buckets // 2 + 2
+            raise ValueError(f"max_relative_positions is {found}; expected -1, or at least {least} for these buckets")
 
     @property
     def reach(self) -> int:
@@ -136,8 +134,8 @@ class DisentangledSelfAttention(keras.layers.Layer):
         value = split_heads(self.value(x), self.num_heads)  # [B, N, S, D]
         scale = ((1 + self.c2p + self.p2c) * query.shape[-1]) ** -0.5
         bias = bias[:, :, : ops.shape(query)[2]]  # [B, 1, Q, S]
-        shown = ops.cast(ops.max(bias, axis=-1, keepdims=True) == 0, "float32")  # [B, 1, Q, 1]: 0 for padding,
-        query = query * ops.cast(shown, query.dtype)  # which attends to all alike, and has no gradient
+        shown = ops.cast(ops.max(bias, axis=-1, keepdims=True) == 0, "float32")  # [B, 1, Q, 1]: 0 for padding, which
+        query = query * ops.cast(shown, query.dtype)  # attends to all alike, so that no weight has a gradient of it
         if relative is not None:
             relative = self.position_dropout(relative, training=training, seed=seed[0])  # [2K, H]
             bias = bias + scale * shown * self.relative_scores(query, key, relative)  # [B, N, Q, S]
@@ -191,9 +189,8 @@ class Deberta(Backbone):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
         positions = config.max_position_embeddings if config.position_biased_input else 0  # 0: no table
-        self.embeddings = Embeddings.of(
-            config, config.hidden_size, max_position_embeddings=positions, dtype=policy, name="embeddings"
-        )
+        options = dict(max_position_embeddings=positions, dtype=policy, name="embeddings")
+        self.embeddings = Embeddings.of(config, config.hidden_size, **options)
         self.relative_embeddings = self.relative_norm = None
         if config.relative_attention:
             normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
@@ -203,11 +200,10 @@ class Deberta(Backbone):
         if config.norm_rel_ebd == "layer_norm":
             self.relative_norm = LayerNorm(config.layer_norm_eps, dtype=policy, name="relative_norm")
             self.relative_norm.build((None, config.hidden_size))
-        attentions = [DisentangledSelfAttention(config, dtype=policy) for _ in range(config.num_hidden_layers)]
-        self.blocks = [
-            TransformerBlock.of(config, attention, dtype=policy, name=f"block_{i}")
-            for i, attention in enumerate(attentions)
-        ]
+        self.blocks = []
+        for i in range(config.num_hidden_layers):
+            attention = DisentangledSelfAttention(config, dtype=policy)
+            self.blocks.append(TransformerBlock.of(config, attention, dtype=policy, name=f"block_{i}"))
         self.pooler = keras.layers.Identity(dtype=policy, name="pooler")
         self.build()
 
@@ -234,10 +230,10 @@ class Deberta(Backbone):
         x = embeddings.norm(x) * ops.cast(shown, self.compute_dtype)[..., None]  # padding is zero
         x = embeddings.dropout(x, training=training)
 
-        # L blocks: attention, feed-forward, each with a residual and a norm behind it. Two texts in a row don't see
-        # each other, so that i - j is the distance in either. Padding attends to all alike: it is a text of its own
-        texts = ops.arange(length) if positions is None else positions
-        context = [attention_bias(mask, texts)]  # float32 [B, 1, S, S]: 0 within a text, else -1e9
+        # L blocks: attention, feed-forward, each with a residual and a norm behind it. The mask numbers the texts of a
+        # row, which don't see each other, so that i - j is the distance within each. Padding sees nothing
+        places = ops.arange(length) if positions is None else positions
+        context = [attention_bias(mask, places)]  # float32 [B, 1, S, S]: 0 within a text, else -1e9
         if self.relative_embeddings is not None:
             relative = ops.cast(self.relative_embeddings.embeddings, self.compute_dtype)  # [2K, H]
             context.append(relative if self.relative_norm is None else self.relative_norm(relative))

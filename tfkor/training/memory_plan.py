@@ -70,8 +70,8 @@ def memory_moments(
       gradient_accumulation_steps: the batch is worked through in so many micro-batches.
 
     Raises:
-      ValueError: an unknown optimizer or precision, rows longer than the position table, or a generator without
-        predictions.
+      ValueError: an unknown optimizer or precision, a config with relative attention, rows longer than the position
+        table, or a generator without predictions.
     """
     for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("precision", precision, PRECISIONS)):
         if value not in known:
@@ -80,6 +80,8 @@ def memory_moments(
         raise ValueError(f"length is {length}; expected 1 to {config.max_position_embeddings}, the config's positions")
     if generator and not predictions:
         raise ValueError("predictions is 0; expected the masked positions of a row, which the generator fills in")
+    if getattr(config, "relative_attention", False):
+        raise ValueError("relative_attention is True; expected false: the plan does not have the tensors of it")
     part = -(-batch_size // gradient_accumulation_steps)
     head = "rtd" if generator else "mlm" if predictions else "classifier"
     sizes = dict(batch_size=part, length=length, activation_bytes=PRECISIONS[precision])
