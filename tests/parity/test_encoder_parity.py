@@ -408,3 +408,13 @@ def test_weights_go_to_hugging_face_and_back(transformers, architecture):
     assert set(back) == set(tensors)
     assert all(np.array_equal(back[name], tensors[name]) for name in tensors)
     reference.load_state_dict({name: torch.from_numpy(array) for name, array in back.items()}, strict=True)
+
+
+@pytest.mark.parametrize(("buckets", "reach"), [(256, 512), (16, 512), (6, 16), (32, 40), (48, 100), (256, 128)])
+def test_buckets_of_distances_are_those_of_hugging_face(transformers, buckets, reach):
+    import torch
+    from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
+    distances = np.arange(1 - reach, reach)
+    expected = make_log_bucket_position(torch.from_numpy(distances), buckets, reach)
+    np.testing.assert_array_equal(positions.log_buckets(distances, buckets, reach), expected.numpy().astype("int64"))
