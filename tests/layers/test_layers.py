@@ -16,6 +16,7 @@ from tfkor.layers import (
     three_inputs,
 )
 from tfkor.layers.pooling import max_over_tokens, mean_over_tokens
+from tfkor.layers.positions import by_distance, log_buckets, relative_rows
 
 X = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
@@ -140,3 +141,23 @@ def test_layers_of_a_policy_pass_it_on():
     block = TransformerBlock(8, num_attention_heads=2, intermediate_size=16, dtype="mixed_bfloat16")
     layers = [layer for layer in block._flatten_layers() if not isinstance(layer, keras.layers.Dropout)]
     assert {layer.dtype_policy.name for layer in layers} == {"mixed_bfloat16"}
+
+
+@pytest.mark.parametrize(("rows", "positions"), [(4, 4), (1, 5), (5, 2)])
+def test_columns_of_distances_become_columns_of_positions(rows, positions):
+    x = np.random.default_rng(0).normal(size=(2, 3, rows, rows + positions - 1)).astype("float32")
+    found = ops.convert_to_numpy(by_distance(x))
+    assert found.shape == (2, 3, rows, positions)
+    for r in range(rows):
+        for c in range(positions):
+            np.testing.assert_array_equal(found[:, :, r, c], x[:, :, r, rows - 1 - (r - c)])
+
+
+def test_distances_share_rows_of_a_table():
+    assert relative_rows(4, span=2).tolist() == [3, 3, 3, 2, 1, 0, 0]
+    near = log_buckets(np.arange(-8, 9), buckets=16, reach=512)
+    assert near.tolist() == list(range(-8, 9))  # half of the buckets have one distance each
+    far = log_buckets(np.arange(512), buckets=16, reach=512)
+    assert far[511] == 15 and (np.diff(far) >= 0).all() and np.diff(np.unique(far)).max() == 1
+    assert (log_buckets(-np.arange(512), 16, 512) == -far).all()
+    assert relative_rows(512, 16, buckets=16, reach=512).min() == 1

@@ -324,7 +324,7 @@ def test_each_pretraining_model_on_jax_equals_its_golden_file(golden, tmp_path):
     pytest.importorskip("jax", reason="JAX is not installed: pip install '.[jax]'")
     golden[0].save(tmp_path / "encoder.keras")
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parents[1])}
-    files = [path for path in FILES if path.stem in MODELS]
+    files = [*(path for path in FILES if path.stem in MODELS), GOLDEN["deberta/v2"]]
     command = [sys.executable, HERE / "check_golden.py", *files, tmp_path / "encoder.keras", GOLDEN["bert/gelu"]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -408,3 +408,13 @@ def test_weights_go_to_hugging_face_and_back(transformers, architecture):
     assert set(back) == set(tensors)
     assert all(np.array_equal(back[name], tensors[name]) for name in tensors)
     reference.load_state_dict({name: torch.from_numpy(array) for name, array in back.items()}, strict=True)
+
+
+@pytest.mark.parametrize(("buckets", "reach"), [(256, 512), (16, 512), (6, 16), (32, 40), (48, 100), (256, 128)])
+def test_buckets_of_distances_are_those_of_hugging_face(transformers, buckets, reach):
+    import torch
+    from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
+    distances = np.arange(1 - reach, reach)
+    expected = make_log_bucket_position(torch.from_numpy(distances), buckets, reach)
+    np.testing.assert_array_equal(positions.log_buckets(distances, buckets, reach), expected.numpy().astype("int64"))

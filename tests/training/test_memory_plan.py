@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tfkor import Albert, AlbertConfig, Bert, BertConfig, Electra, ElectraConfig, Roberta, RobertaConfig
+from tfkor import Albert, AlbertConfig, Bert, BertConfig, DebertaConfig, Electra, ElectraConfig, Roberta, RobertaConfig
 from tfkor.layers import MaskedLmHead
 from tfkor.pretraining import ReplacedTokenDetection
 from tfkor.training.memory_plan import GIB, PUBLISHED_BATCHES, largest_batch, plan_memory
@@ -162,6 +162,8 @@ def test_wrong_arguments_are_named():
         name, value = next(iter(options.items()))
         with pytest.raises(ValueError, match=f"{name} is '?{value}'?; expected"):
             plan_memory(config, 1, **{"length": 8, **options})
+    with pytest.raises(ValueError, match="relative_attention is True; expected false"):
+        plan_memory(DebertaConfig.of("tiny"), 1, 8)
 
 
 def test_the_program_prints_the_published_table_beside_its_own():

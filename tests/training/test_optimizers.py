@@ -140,7 +140,7 @@ def test_layers_have_their_own_rates_from_their_own_step():
 
 
 def test_lower_layers_learn_more_slowly_and_later():
-    from tfkor import Albert, AlbertConfig, Electra, ElectraConfig
+    from tfkor import Albert, AlbertConfig, Deberta, DebertaConfig, Electra, ElectraConfig
     from tfkor.training import layer_rates
 
     sizes = dict(hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, embedding_size=4)
@@ -157,3 +157,8 @@ def test_lower_layers_learn_more_slowly_and_later():
     rates = layer_rates(albert, decay=0.5)
     assert {rates[variable.path] for variable in albert.groups[0].variables} == {(0.5, 0)}
     assert not any(variable.path in rates for variable in albert.pooler.variables)
+    del sizes["embedding_size"]
+    deberta = Deberta(DebertaConfig(20, **sizes))
+    rates = layer_rates(deberta, decay=0.5)
+    assert rates[deberta.relative_embeddings.embeddings.path] == rates[deberta.word_embeddings.path] == (0.0625, 0)
+    assert rates[deberta.relative_norm.gamma.path] == (0.0625, 0)
