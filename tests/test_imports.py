@@ -8,8 +8,8 @@ import tfkor
 PACKAGE = Path(tfkor.__file__).parent
 # From the ground up: each part may import those above it in this list, and itself
 ROOMS = (
-    *("version", "files", "tensor_files", "text", "data", "layers", "models", "training", "pretraining", "metrics"),
-    *("tasks", "known", "interop", "export", "hub", "zoo", "recipes", "scripts"),
+    *("version", "lazy", "files", "tensor_files", "text", "data", "layers", "models", "training", "pretraining"),
+    *("metrics", "tasks", "known", "interop", "export", "hub", "zoo", "recipes", "scripts"),
 )
 
 

@@ -18,6 +18,7 @@ import pytest
 import tfkor
 
 ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted(path.stem for path in (ROOT / "tfkor/scripts").glob("[a-z]*.py"))
 SETUP = ROOT / "setup.py"
 # what a `make test` around this test hands down
 OUTSIDE = ("KERAS_BACKEND", "PYTHONPATH", "EXTRAS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHON", "VENV")
@@ -109,7 +110,7 @@ def test_the_metadata_names_licence_and_extras(built):
     assert "The tfkor authors" in next(info.rglob("LICENSE")).read_text("utf-8")
 
 
-@pytest.mark.parametrize("script", sorted(p.stem for p in (ROOT / "tfkor/scripts").glob("[a-z]*.py")))
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_of_the_wheel_explains_itself(built, tmp_path, script):
     _, wheel = built
     done = run(sys.executable, "-m", f"tfkor.scripts.{script}", "--help", cwd=tmp_path, PYTHONPATH=str(wheel))
@@ -136,6 +137,18 @@ def test_an_installed_tensorflow_is_kept(tmp_path, installed):
 def test_importing_tfkor_imports_nothing_heavy():
     code = "import sys, tfkor; print([m for m in ('tensorflow', 'keras', 'jax', 'numpy') if m in sys.modules])"
     assert python("-c", code, cwd=ROOT) == "[]\n"
+
+
+def test_programs_explain_themselves_without_keras():
+    """So that --help takes a moment; but for quickstart, which has no flags to speak of."""
+    names = [name for name in SCRIPTS if name != "quickstart"]
+    code = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module("tfkor.scripts." + name)
+    print(name, [module for module in ("tensorflow", "keras", "jax") if module in sys.modules])
+"""
+    assert python("-c", code, *names, cwd=ROOT).splitlines() == [f"{name} []" for name in names]
 
 
 def test_public_names_resolve():

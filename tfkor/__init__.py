@@ -1,45 +1,35 @@
 """tfkor: Korean language models in TensorFlow and Keras 3."""
 
-import importlib
-
+from tfkor.lazy import at_first_use
 from tfkor.version import __version__
 
-# name -> module that defines it; imported at first use, so that `import tfkor` is instant
-_PUBLIC = {
+_MODULES = {
     "Albert": "tfkor.models",
     "AlbertConfig": "tfkor.models",
     "Bert": "tfkor.models",
     "BertConfig": "tfkor.models",
     "Deberta": "tfkor.models",
     "DebertaConfig": "tfkor.models",
-    "Electra": "tfkor.models",
-    "ElectraConfig": "tfkor.models",
-    "Roberta": "tfkor.models",
-    "RobertaConfig": "tfkor.models",
     "DependencyParser": "tfkor.tasks",
     "DialogueTracker": "tfkor.tasks",
+    "Electra": "tfkor.models",
+    "ElectraConfig": "tfkor.models",
     "QuestionAnswerer": "tfkor.tasks",
     "RelationExtractor": "tfkor.tasks",
+    "Roberta": "tfkor.models",
+    "RobertaConfig": "tfkor.models",
     "TextClassifier": "tfkor.tasks",
     "TokenTagger": "tfkor.tasks",
     "Tokenizer": "tfkor.text",
     "load": "tfkor.zoo",
+    **{
+        name: f"tfkor.{name}"
+        for name in (
+            *("data", "export", "hub", "interop", "layers", "metrics", "models", "pretraining", "tasks", "text"),
+            *("training", "zoo"),
+        )
+    },
 }
-_MODULES = (
-    *("data", "export", "hub", "interop", "layers", "metrics", "models", "pretraining", "tasks", "text", "training"),
-    "zoo",
-)
 
-__all__ = ["__version__", *_PUBLIC, *_MODULES]
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"tfkor.{name}")
-    raise AttributeError(f"module 'tfkor' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__all__ = ["__version__", *_MODULES]
+__getattr__, __dir__ = at_first_use(__name__, _MODULES)

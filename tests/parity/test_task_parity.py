@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from tfkor.interop import load_pretrained, load_task, save_huggingface, save_task
+from tfkor.layers.pooling import get_pooling
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한국", "##어", "나", "##는", "학교", "##에", "韓", "Case", "."]
 SIZES = dict(
@@ -263,7 +264,7 @@ def test_what_has_no_counterpart_is_named(tmp_path):
         load_task(tmp_path / "mlm")
     make("BertForSequenceClassification", "Bert", tmp_path / "task", num_labels=3)
     task = load_task(tmp_path / "task", max_length=24)
-    task.pooling = "max"
+    task.pooling = get_pooling("max")
     with pytest.raises(ValueError, match="pooling is 'max'; transformers has no such classifier"):
         save_task(tmp_path / "max", task)
     config = json.loads((tmp_path / "task/config.json").read_text())

@@ -1,20 +1,19 @@
 """One file for each architecture."""
 
-from tfkor.models.albert import Albert, AlbertConfig
-from tfkor.models.bert import Bert, BertConfig
-from tfkor.models.deberta import Deberta, DebertaConfig
-from tfkor.models.electra import Electra, ElectraConfig
-from tfkor.models.roberta import Roberta, RobertaConfig
+from tfkor.lazy import at_first_use
 
-__all__ = [
-    "Albert",
-    "AlbertConfig",
-    "Bert",
-    "BertConfig",
-    "Deberta",
-    "DebertaConfig",
-    "Electra",
-    "ElectraConfig",
-    "Roberta",
-    "RobertaConfig",
-]
+_MODULES = {
+    "Albert": "tfkor.models.albert",
+    "AlbertConfig": "tfkor.models.albert",
+    "Bert": "tfkor.models.bert",
+    "BertConfig": "tfkor.models.bert",
+    "Deberta": "tfkor.models.deberta",
+    "DebertaConfig": "tfkor.models.deberta",
+    "Electra": "tfkor.models.electra",
+    "ElectraConfig": "tfkor.models.electra",
+    "Roberta": "tfkor.models.roberta",
+    "RobertaConfig": "tfkor.models.roberta",
+}
+
+__all__ = list(_MODULES)
+__getattr__, __dir__ = at_first_use(__name__, _MODULES)

@@ -1,8 +1,12 @@
 """The architectures by name. A new one is a line here, a file beside this, and a record in interop/architectures."""
 
-import importlib
+from __future__ import annotations
 
-from tfkor.models.backbone import Backbone, Config
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfkor.models.backbone import Backbone, Config
 
 # name in config.json and on the command line -> (module, encoder, config)
 ARCHITECTURES = {

@@ -1,25 +1,22 @@
 """Pretraining: rows and masks from shards, objectives, and the run that trains on them."""
 
-from tfkor.pretraining.batches import PretrainingBatches, Recipe
-from tfkor.pretraining.config import PretrainingConfig
-from tfkor.pretraining.masking import Masking
-from tfkor.pretraining.objectives import OBJECTIVES, MaskedLanguageModel, ReplacedTokenDetection
-from tfkor.pretraining.phases import Phase, make_phases
-from tfkor.pretraining.run import Pretraining, Stopped
-from tfkor.pretraining.samples import fill_mask, show_predictions
+from tfkor.lazy import at_first_use
 
-__all__ = [
-    "OBJECTIVES",
-    "MaskedLanguageModel",
-    "Masking",
-    "Phase",
-    "Pretraining",
-    "PretrainingBatches",
-    "PretrainingConfig",
-    "Recipe",
-    "ReplacedTokenDetection",
-    "Stopped",
-    "fill_mask",
-    "make_phases",
-    "show_predictions",
-]
+_MODULES = {
+    "MaskedLanguageModel": "tfkor.pretraining.objectives",
+    "Masking": "tfkor.pretraining.masking",
+    "OBJECTIVES": "tfkor.pretraining.objectives",
+    "Phase": "tfkor.pretraining.phases",
+    "Pretraining": "tfkor.pretraining.run",
+    "PretrainingBatches": "tfkor.pretraining.batches",
+    "PretrainingConfig": "tfkor.pretraining.config",
+    "Recipe": "tfkor.pretraining.batches",
+    "ReplacedTokenDetection": "tfkor.pretraining.objectives",
+    "Stopped": "tfkor.pretraining.run",
+    "fill_mask": "tfkor.pretraining.samples",
+    "make_phases": "tfkor.pretraining.phases",
+    "show_predictions": "tfkor.pretraining.samples",
+}
+
+__all__ = list(_MODULES)
+__getattr__, __dir__ = at_first_use(__name__, _MODULES)

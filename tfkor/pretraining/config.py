@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfkor.pretraining.batches import Recipe
 from tfkor.pretraining.masking import Masking
-from tfkor.pretraining.objectives import OBJECTIVES, allowed_objectives, default_objectives
 from tfkor.pretraining.rows import least_length
 from tfkor.training.config import ConfigError, TrainingConfig, option
 from tfkor.training.devices import STRATEGIES
@@ -101,6 +99,8 @@ class PretrainingConfig(TrainingConfig):
             raise ConfigError(f"masking is {','.join(self.masking)}: {error}") from error
 
     def check_objectives(self):
+        from tfkor.pretraining.objectives import allowed_objectives
+
         found, allowed = ",".join(self.objective_names), allowed_objectives(self.model)
         if list(self.objective_names) not in allowed:
             expected = " or ".join(",".join(each) for each in allowed)
@@ -117,11 +117,15 @@ class PretrainingConfig(TrainingConfig):
     @property
     def objective_names(self) -> list[str]:
         """The objective, and the pairs that it learns beside, if any: ["mlm", "nsp"]."""
+        from tfkor.pretraining.objectives import default_objectives
+
         return list(self.objectives or default_objectives(self.model))
 
     @property
     def objective(self) -> type:
         """The class of the objective."""
+        from tfkor.pretraining.objectives import OBJECTIVES
+
         return OBJECTIVES[self.objective_names[0]]
 
     @property
@@ -141,8 +145,10 @@ class PretrainingConfig(TrainingConfig):
             found = ",".join(self.masking)
             raise ConfigError(f"masking is {found}; expected a unit, or unit:share,unit:share") from error
 
-    def recipe(self, length: int) -> Recipe:
+    def recipe(self, length: int):
         """How rows of a length become examples."""
+        from tfkor.pretraining.batches import Recipe
+
         return Recipe(
             length=length,
             max_predictions=self.max_predictions,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfkor import zoo
+import tfkor
 from tfkor.files import new_file, write_json
+from tfkor.models.registry import NAMES, get_architecture
 from tfkor.scripts import _runs as runs
 from tfkor.scripts import say
 
@@ -41,7 +42,7 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     about = "Whether the tokenizer folds case: a new one, or that of a published checkpoint whose files don't say it."
     flags.DEFINE_bool("lowercase", None, about)
     flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.", lower_bound=6)
-    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")
+    flags.DEFINE_enum("model", "bert", NAMES, "Architecture of an encoder with random weights.")
     flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
     flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.", **SHARE)
     flags.DEFINE_float("dropout", dropout, "Dropout before the head.", **SHARE)
@@ -115,7 +116,7 @@ def encoder_and_tokenizer(texts, symbols=(), **changes):
     else:
         encoder, tokenizer = with_random_weights(tokenizer, texts, changes)
     if symbols:
-        encoder, tokenizer = zoo.with_symbols(encoder, tokenizer, symbols)
+        encoder, tokenizer = tfkor.zoo.with_symbols(encoder, tokenizer, symbols)
     if FLAGS.lora_rank:
         add_lora(encoder, FLAGS.lora_rank, FLAGS.lora_alpha)
     return encoder, tokenizer
@@ -123,10 +124,10 @@ def encoder_and_tokenizer(texts, symbols=(), **changes):
 
 def from_checkpoint(tokenizer):
     name = FLAGS.init_checkpoint
-    options = {"hidden_dropout_prob": FLAGS.hidden_dropout, **zoo.known_options(name)}
+    options = {"hidden_dropout_prob": FLAGS.hidden_dropout, **tfkor.zoo.known_options(name)}
     if FLAGS.lowercase is not None:
         options["lowercase"] = FLAGS.lowercase
-    found = zoo.load_with_heads(name, dtype=FLAGS.precision, **options)
+    found = tfkor.zoo.load_with_heads(name, dtype=FLAGS.precision, **options)
     if tokenizer is None and found.tokenizer is None:
         raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
     return found.encoder, tokenizer or found.tokenizer
@@ -139,7 +140,7 @@ def with_random_weights(tokenizer, texts, changes):
         lowercase = bool(FLAGS.lowercase)
         vocab = train_wordpiece(texts, vocab_size=FLAGS.vocab_size, lowercase=lowercase)
         tokenizer = Tokenizer.from_vocab(vocab, lowercase=lowercase)
-    encoder_class, config_class = zoo.get_architecture(FLAGS.model)
+    encoder_class, config_class = get_architecture(FLAGS.model)
     config = config_class.of(
         FLAGS.size,
         vocab_size=tokenizer.vocab_size,

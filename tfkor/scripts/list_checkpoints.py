@@ -12,7 +12,8 @@ import dataclasses
 
 from absl import flags
 
-from tfkor import zoo
+from tfkor.known import known_checkpoints
+from tfkor.models.registry import NAMES
 from tfkor.scripts import run_program
 
 FLAGS = flags.FLAGS
@@ -23,7 +24,7 @@ COLUMNS = (
 
 
 def define_flags():
-    flags.DEFINE_enum("architecture", None, zoo.NAMES, "Only checkpoints of this architecture.")
+    flags.DEFINE_enum("architecture", None, NAMES, "Only checkpoints of this architecture.")
     flags.DEFINE_bool("json", False, "No table; the object has everything that is known of each checkpoint.")
 
 
@@ -59,7 +60,7 @@ def table(checkpoints):
 
 
 def job():
-    checkpoints = zoo.known_checkpoints(FLAGS.architecture)
+    checkpoints = known_checkpoints(FLAGS.architecture)
     if not FLAGS.json:
         print(table(checkpoints))
         return {"checkpoints": len(checkpoints)}

@@ -12,7 +12,7 @@ line printed is one JSON object.
 
 from absl import app, flags
 
-from tfkor import zoo
+from tfkor.models.registry import NAMES, get_architecture
 from tfkor.scripts import run_program
 from tfkor.scripts._flags import define_old_names, note_old_names
 from tfkor.training.memory_plan import (
@@ -30,7 +30,7 @@ RENAMED = {"accumulation": "gradient_accumulation_steps", "remat": "gradient_che
 
 
 def define_flags():
-    flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture.")
+    flags.DEFINE_enum("model", "bert", NAMES, "Architecture.")
     flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
     flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
     flags.DEFINE_enum("task", "classifier", ["classifier", "pretraining"], "On the first token; or as run_pretraining.")
@@ -62,7 +62,7 @@ def options_at(length):
 
 
 def encoder_config():
-    return zoo.get_architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
+    return get_architecture(FLAGS.model)[1].of(FLAGS.size, vocab_size=FLAGS.vocab_size)
 
 
 def label(precision, recompute):

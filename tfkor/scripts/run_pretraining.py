@@ -21,7 +21,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfkor import zoo
+import tfkor
+from tfkor.models.registry import NAMES, get_architecture
 from tfkor.pretraining.config import PretrainingConfig
 from tfkor.scripts import run_program, say
 from tfkor.scripts._flags import (
@@ -42,7 +43,7 @@ RENAMED = {
 
 def define_flags():
     flags.DEFINE_string("recipe", None, "A recipe of tfkor.recipes, whose settings become the defaults.")
-    define_config_flags(PretrainingConfig, choices={"model": zoo.NAMES})
+    define_config_flags(PretrainingConfig, choices={"model": NAMES})
     define_old_names(RENAMED)
 
 
@@ -92,10 +93,11 @@ def load_start(config, tokenizer):
         return {}
     folder, names = Path(config.init_checkpoint), config.objective.encoder_names
     folders = {name: folder / name for name in names if (folder / name / "config.json").is_file()}
-    options = dict(dtype=config.precision, **dropout(config), **zoo.known_options(config.init_checkpoint))
-    if not folders and not zoo.is_own(folder):  # the shards say what google-research's files don't
+    options = dict(dtype=config.precision, **dropout(config), **tfkor.zoo.known_options(config.init_checkpoint))
+    if not folders and not tfkor.zoo.is_own(folder):  # the shards say what google-research's files don't
         options["lowercase"] = tokenizer.normalizer.lowercase
-    start = {name: zoo.load_with_heads(source, **options) for name, source in (folders or {"encoder": folder}).items()}
+    sources = folders or {"encoder": folder}
+    start = {name: tfkor.zoo.load_with_heads(source, **options) for name, source in sources.items()}
     if "generator" in names and not folders and any(folder.glob("*.index")):  # google-research's hold both networks
         from tfkor.interop import load_pretrained
 
@@ -126,7 +128,7 @@ def make_encoder(config, tokenizer, start):
     """A new encoder, or that of a checkpoint if its architecture and tokenizer fit."""
     from tfkor.pretraining.starting import check_tokenizer
 
-    encoder_class, config_class = zoo.get_architecture(config.model)
+    encoder_class, config_class = get_architecture(config.model)
     if start is None:
         positions = config.max_positions + config_class.position_offset
         sizes = dict(vocab_size=tokenizer.vocab_size, max_position_embeddings=positions)
@@ -218,7 +220,7 @@ def train(config):
     metrics = run.train()
     if devices.chief:
         for name, encoder in model.encoders.items():
-            zoo.save(folder / name, encoder, tokenizer, overwrite=True, heads=model.heads[name])
+            tfkor.zoo.save(folder / name, encoder, tokenizer, overwrite=True, heads=model.heads[name])
     return {**metrics, "model_dir": str(folder), "encoder": str(folder / "encoder")}
 
 

@@ -1,7 +1,6 @@
 """Strings to ids and back: Korean normalisation, WordPiece, BPE and Unigram, their training, their twin in a graph."""
 
-import importlib
-
+from tfkor.lazy import at_first_use
 from tfkor.text.files import Lines
 from tfkor.text.normalization import Normalizer
 from tfkor.text.ragged import Ragged
@@ -19,9 +18,4 @@ _LATER = {
 }
 
 __all__ = ["SPECIAL_TOKENS", "Lines", "Normalizer", "Ragged", "Tokenizer", *_LATER]
-
-
-def __getattr__(name):
-    if name in _LATER:
-        return getattr(importlib.import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'tfkor.text' has no attribute {name!r}")
+__getattr__, __dir__ = at_first_use(__name__, _LATER)

@@ -1,30 +1,25 @@
 """How models are trained: the loop, the compiled step, optimizers, schedules, callbacks, checkpoints, progress."""
 
-from tfkor.training.callbacks import TensorBoard
-from tfkor.training.checkpoints import Checkpoints
-from tfkor.training.compilation import compiles_each_shape
-from tfkor.training.config import ConfigError, TrainingConfig
-from tfkor.training.fitting import fine_tune, fit_epochs
-from tfkor.training.optimizers import AdamW, Lamb, WarmupDecay, build_optimizer, layer_rates
-from tfkor.training.progress import Progress
-from tfkor.training.step import InferenceStep, TrainStep
-from tfkor.training.trainer import Trainer
+from tfkor.lazy import at_first_use
 
-__all__ = [
-    "AdamW",
-    "Checkpoints",
-    "ConfigError",
-    "InferenceStep",
-    "Lamb",
-    "Progress",
-    "TensorBoard",
-    "TrainStep",
-    "Trainer",
-    "TrainingConfig",
-    "WarmupDecay",
-    "build_optimizer",
-    "compiles_each_shape",
-    "fine_tune",
-    "fit_epochs",
-    "layer_rates",
-]
+_MODULES = {
+    "AdamW": "tfkor.training.optimizers",
+    "Checkpoints": "tfkor.training.checkpoints",
+    "ConfigError": "tfkor.training.config",
+    "InferenceStep": "tfkor.training.step",
+    "Lamb": "tfkor.training.optimizers",
+    "Progress": "tfkor.training.progress",
+    "TensorBoard": "tfkor.training.callbacks",
+    "TrainStep": "tfkor.training.step",
+    "Trainer": "tfkor.training.trainer",
+    "TrainingConfig": "tfkor.training.config",
+    "WarmupDecay": "tfkor.training.optimizers",
+    "build_optimizer": "tfkor.training.optimizers",
+    "compiles_each_shape": "tfkor.training.compilation",
+    "fine_tune": "tfkor.training.fitting",
+    "fit_epochs": "tfkor.training.fitting",
+    "layer_rates": "tfkor.training.optimizers",
+}
+
+__all__ = list(_MODULES)
+__getattr__, __dir__ = at_first_use(__name__, _MODULES)

@@ -6,8 +6,6 @@ import math
 import typing
 from dataclasses import dataclass
 
-from tfkor.training.optimizers import WarmupDecay
-
 
 class ConfigError(ValueError):
     """A field of a config can't have its value: the message names the field, what was found, what was expected."""
@@ -134,8 +132,10 @@ class TrainingConfig(Options):
         if self.schedule == "poly" and self.power <= 0:
             raise ConfigError(f"power is {self.power}; expected more than 0")
 
-    def schedule_of(self, steps: int) -> WarmupDecay:
-        """The learning rate of each step of a run of so many."""
+    def schedule_of(self, steps: int):
+        """The learning rate of each step of a run of so many, a WarmupDecay."""
+        from tfkor.training.optimizers import WarmupDecay
+
         warmup = 0.5 if self.schedule == "triangular" else self.warmup
         power = self.power if self.schedule == "poly" else 1.0
         return WarmupDecay(self.learning_rate, int(warmup * steps), steps, power)

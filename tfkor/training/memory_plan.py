@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkor.models import ElectraConfig
-
 GIB = 2**30
 PRECISIONS = {"float32": 4, "mixed_bfloat16": 2}  # bytes of an activation; weights and gradients are float32
 OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values that are kept for each weight
@@ -143,12 +141,14 @@ class Step:
         self.hidden = self.tokens * config.hidden_size  # [B, S, H]
         self.inner = self.tokens * config.intermediate_size  # [B, S, I]
         self.scores = self.tokens * config.num_attention_heads * length  # [B, N, S, S]
-        # the last block below a pooler computes one position only, see Encoder.pooled
+        # the last block below a pooler computes one position only, see Backbone.pooled
         self.whole_blocks = config.num_hidden_layers - (1 if head == "classifier" else 0)
         self.weights = self.count_weights()
 
     def count_weights(self):
         """{name: number of weights} of those that are trained."""
+        from tfkor.models import ElectraConfig
+
         config = self.config
         V, E, H, I = config.vocab_size, self.embedding_size, config.hidden_size, config.intermediate_size  # noqa: E741
         albert, electra = hasattr(config, "num_hidden_groups"), isinstance(config, ElectraConfig)

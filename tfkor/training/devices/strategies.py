@@ -7,8 +7,6 @@ to 1 (tfkor.pretraining) then has the loss, and gives the update, that one devic
 import contextlib
 import importlib
 
-import keras
-
 TENSORFLOW_ONLY = ("mirrored", "multi_worker", "parameter_server", "tpu")
 JAX_ONLY = ("data_parallel", "model_parallel")
 STRATEGIES = ("one", *TENSORFLOW_ONLY, *JAX_ONLY)
@@ -49,6 +47,8 @@ def make_devices(name: str = "one", model_axis: int = 2) -> Devices:
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy is {name!r}; expected one of {', '.join(STRATEGIES)}")
+    import keras
+
     backend = keras.backend.backend()
     wanted = "tensorflow" if name in TENSORFLOW_ONLY else "jax" if name in JAX_ONLY else backend
     if backend != wanted:
