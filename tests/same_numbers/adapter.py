@@ -3,6 +3,7 @@
 A function for each operation; nothing else in this folder imports tfkor.
 """
 
+import dataclasses
 import importlib
 
 import keras
@@ -159,8 +160,13 @@ def pretraining_batches(folder, kind="mlm", length=32, batch_size=8, packing=Fal
     rates = dict(mask_share=0.85, random_share=0.0) if kind == "rtd" else {}
     masking = first_of("tfkor.pretraining:Masking")(units, **rates)
     pairs = kind if kind in ("nsp", "sop") else None
-    options = dict(pairs=pairs, packing=packing, masking=masking, replaced_tokens=kind == "rtd")
-    recipe = first_of("tfkor.pretraining:Recipe")(length=length, **options)
+    recipe = first_of("tfkor.pretraining:Recipe")
+    options = dict(length=length, pairs=pairs, packing=packing, masking=masking)
+    if "objective" in {field.name for field in dataclasses.fields(recipe)}:
+        options["objective"] = "rtd" if kind == "rtd" else "mlm"
+    else:
+        options["replaced_tokens"] = kind == "rtd"
+    recipe = recipe(**options)
     return first_of("tfkor.pretraining:PretrainingBatches")(shards, recipe, batch_size, seed=3)
 
 
