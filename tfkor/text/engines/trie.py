@@ -34,9 +34,9 @@ class DoubleArrayTrie:
                     children.append({})
                     ids.append(-1)
             ids[node] = i
-        self._place(children, ids, len(alphabet) + 1)
+        self._assign_states(children, ids, len(alphabet) + 1)
 
-    def _place(self, children, ids, width):
+    def _assign_states(self, children, ids, width):
         """Finds a state for each node, such that no two children share one; those with most children choose first."""
         states, bases = {HEAD: HEAD, TAIL: TAIL}, {}
         used = bytearray(4 * width + 4 * len(children))
