@@ -14,7 +14,8 @@ class MaskedLmHead(keras.layers.Layer):
     """x [B, P, H] and the word embeddings [V, E] -> logits float32 [B, P, V] (Devlin et al. 2019, section 3.1).
 
     x holds the vectors at the masked positions, from `gather_positions`, or at all positions. A dense
-    layer H -> E, activation and norm, then the product with each word embedding, and a bias: the embeddings are the output layer's weights.
+    layer H -> E, activation and norm, then the product with each word embedding, and a bias: the embeddings are the
+    output layer's weights.
     """
 
     def __init__(
