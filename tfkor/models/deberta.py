@@ -41,9 +41,9 @@ SIZES = {
 class DebertaConfig(Config):
     """Sizes of a DeBERTa encoder, by default in the form of V3 and of kf-deberta. `DebertaConfig.of("base")`.
 
-    `pos_att_type` names the terms beside content to content: "c2p" and "p2c", separated by |. Distances are
-    put into `position_buckets` buckets to either side, if it is above 0; the buckets reach to `max_relative_positions`, or
-    to max_position_embeddings where that is -1. `share_att_key`: relative keys and queries are computed by the weights of
+    `pos_att_type` names the terms beside content to content: "c2p" and "p2c", separated by |. Distances are put into
+    `position_buckets` buckets to either side, if it is above 0; these reach to `max_relative_positions`, or to
+    max_position_embeddings where that is -1. `share_att_key`: relative keys and queries are computed by the weights of
     the content's. `norm_rel_ebd`: "layer_norm" or "none". `position_biased_input`: absolute positions are added too.
     """
 

@@ -62,8 +62,8 @@ class ElectraConfig(Config):
         """Returns the config of this discriminator's generator: as deep, with the same embeddings, but narrower.
 
         `size` is the ratio of its hidden_size, intermediate_size and num_attention_heads to these; by default as in the
-        paper (table 6): 1/3 for the width of base, 1/4 for others. The published small generators, Google's electra-small
-        (which is ELECTRA-Small++) and KoELECTRA-small, have size 1.
+        paper (table 6): 1/3 for the width of base, 1/4 for others. The published small generators, Google's
+        electra-small (which is ELECTRA-Small++) and KoELECTRA-small, have size 1.
         """
         if size is None:
             size = 1 / 3 if self.hidden_size == 768 else 1 / 4
