@@ -20,7 +20,7 @@ def new_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pat
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already; expected a new folder: name another one, or say overwrite")
+        raise FileExistsError(f"{path} is there already; expected a new folder: name another one, or set overwrite")
     temporary = Path(_beside(path, lambda parent: tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=parent)))
     temporary.chmod(0o755)
     try:

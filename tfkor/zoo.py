@@ -66,7 +66,7 @@ def load(
     """
     if is_task_folder(source):
         if changes:
-            raise ValueError(f"{source}: it holds a task, whose settings stand; found {', '.join(changes)}")
+            raise ValueError(f"{source}: it holds a task, whose settings are fixed; found {', '.join(changes)}")
         return load_task(source, dtype)
     if own_folder(source) is None:
         from tfkor.interop import tasks

@@ -216,7 +216,7 @@ def specs(names: Sequence[str]) -> list[tf.TensorSpec]:
 def checked(word_ids: tf.Tensor, encoder: Backbone) -> tf.Tensor:
     """Returns word_ids, with checks in the graph: rows fit into the position table, and ids are in the vocabulary."""
     limit, tokens = encoder.max_length, encoder.config.vocab_size
-    too_long = f"rows have more tokens than the position table, which holds {limit}: cut them"
+    too_long = f"rows have more tokens than the position table, which holds {limit}: truncate them"
     outside = f"input_word_ids outside the vocabulary: expected 0 to {tokens - 1}"
     checks = [
         tf.debugging.assert_less_equal(tf.shape(word_ids)[1], limit, too_long),

@@ -150,7 +150,7 @@ class TFLiteClassifier:
         inputs = [np.asarray(x, np.int32) for x in three_inputs(inputs)]
         rows, columns = inputs[0].shape
         if columns > self.length:
-            raise ValueError(f"the rows have {columns} ids; the TFLite model takes {self.length}: cut them")
+            raise ValueError(f"the rows have {columns} ids; the TFLite model takes {self.length}: truncate them")
         padding = ((0, int(rows == 0)), (0, self.length - columns))  # the interpreter needs a row
         inputs = [np.pad(x, padding) for x in inputs]
         outputs = []

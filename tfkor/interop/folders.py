@@ -100,7 +100,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise ModuleNotFoundError(f"{name} is no folder; to fetch it: pip install 'tfkor[hub]'") from error
+        raise ModuleNotFoundError(f"{name} is not a folder; to download it: pip install 'tfkor[hub]'") from error
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES)))
     except Exception as error:  # of many libraries below it, all about a network or a name
@@ -142,7 +142,7 @@ def check_embeddings(tensors: dict[str, np.ndarray], config: Config, source: obj
 
 
 def with_todays_names(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of a file of any age under the names of today, without buffers that are no weights."""
+    """The tensors of a file of any age under today's names, without buffers, which are not weights."""
     out = {}
     for name, value in tensors.items():
         if BUFFERS.search(name):

@@ -36,7 +36,7 @@ def from_huggingface(
 
     Args:
       pooler: whether a pooler must be among the tensors of an encoder alone too.
-      prefix: whether the encoder's names begin with "bert." or the like also where there are no heads.
+      prefix: whether the encoder's names begin with "bert." or the like even without heads.
 
     Raises:
       ValueError: tensors that are missing, not expected or of another shape (all of them are listed), copies of tied

@@ -192,7 +192,7 @@ def run(file: BinaryIO) -> Any:
             if opcode.name == "STOP":
                 return stack.pop()
             step(opcode.name, argument, stack, memo)
-    except ValueError as error:  # of pickletools, for bytes that are no pickle
+    except ValueError as error:  # of pickletools, for bytes that are not a pickle
         raise error if isinstance(error, UnsafeFile) else EOFError(str(error)) from error
     raise EOFError("the pickle has no end")
 
@@ -230,13 +230,13 @@ def take(stack: list, count: int) -> list:
 
 def set_items(pairs: list, stack: list) -> None:
     if not isinstance(stack[-1], dict) or len(pairs) % 2:
-        raise UnsafeFile("found items of something that is no dict")
+        raise UnsafeFile("found items of something that is not a dict")
     stack[-1].update(zip(pairs[::2], pairs[1::2]))
 
 
 def append(values: list, stack: list) -> None:
     if not isinstance(stack[-1], list):
-        raise UnsafeFile("found values of something that is no list")
+        raise UnsafeFile("found values of something that is not a list")
     stack[-1].extend(values)
 
 

@@ -40,7 +40,7 @@ def add_lora(
         raise ValueError("the encoder has LoRA weights already; expected one without")
     for variable in encoder.trainable_variables:
         variable.trainable = False
-    for block in {id(block): block for block in encoder.blocks}.values():  # layers may share one
+    for block in {id(block): block for block in encoder.blocks}.values():  # layers may have one in common
         for name in block.attention.projections if layers is None else layers:
             layer_of(block, name).enable_lora(rank, lora_alpha=alpha)
 

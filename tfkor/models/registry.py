@@ -37,4 +37,4 @@ def architecture_of(encoder: Backbone) -> str:
     for name, (module, class_name, _) in ARCHITECTURES.items():
         if (type(encoder).__module__, type(encoder).__qualname__) == (module, class_name):
             return name
-    raise ValueError(f"{type(encoder).__name__} is no architecture of tfkor; expected one of {', '.join(NAMES)}")
+    raise ValueError(f"{type(encoder).__name__} is not an architecture of tfkor; expected one of {', '.join(NAMES)}")

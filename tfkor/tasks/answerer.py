@@ -95,7 +95,7 @@ class QuestionAnswerer(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return "rouge_w" if self.unanswerable else "f1"
 
     def fit(

@@ -101,7 +101,7 @@ class TextClassifier(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return MONITORS[self.activation]
 
     def get_settings(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class TextClassifier(Task):
           subword_dropout: words are segmented differently in each epoch; see the dropout of `Tokenizer.ids`. With
             `r_drop` in the second of the two passes only, else in all rows.
           r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
-            R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
+            R-Drop (Liang et al. 2021). Without pretraining, 1 and a subword_dropout of 0.3 help most.
           label_smoothing: the fraction of a label that is spread over all classes (Szegedy et al. 2016), for softmax.
           teacher, temperature, distillation, unlabelled: a fine-tuned TextClassifier to learn from, how, and more texts
             for it to label; see `tfkor.tasks.distillation.Distillation`.
@@ -180,7 +180,7 @@ class TextClassifier(Task):
 
         Raises:
           DataError: labels that are missing, of one class, or in `validation` alone.
-          ValueError: label smoothing without softmax, or together with a `loss` of one's own.
+          ValueError: label smoothing without softmax, or together with a `loss`.
         """
         keras.utils.set_random_seed(seed)
         columns = {name: options.pop(name) for name in COLUMNS if name in options}

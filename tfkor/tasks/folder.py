@@ -99,6 +99,6 @@ def check_encoder(folder: Path, sums: dict[str, str]) -> None:
     for name, value in encoder_sums(folder).items():
         if sums.get(name, value) != value:
             raise ValueError(
-                f"{folder / name}: SHA-256 is {value}; {SETTINGS} says {sums[name]}: expected the encoder that the "
+                f"{folder / name}: SHA-256 is {value}; {SETTINGS} has {sums[name]}; expected the encoder that the "
                 "head was trained with"
             )

@@ -38,4 +38,4 @@ def name_of(task: Any) -> str:
     for name, line in TASKS.items():
         if (type(task).__module__, type(task).__qualname__) == line:
             return name
-    raise ValueError(f"{type(task).__name__} is no task of tfkor; expected one of {', '.join(NAMES)}")
+    raise ValueError(f"{type(task).__name__} is not a task of tfkor; expected one of {', '.join(NAMES)}")

@@ -90,7 +90,7 @@ class TokenTagger(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return "f1" if self.are_entities() else "accuracy"
 
     def fit(

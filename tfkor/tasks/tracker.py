@@ -280,7 +280,7 @@ class DialogueTracker(Task):
         """Lists of utterances, the user's and the system's by turns -> for each a list with the user's states.
 
         Raises:
-          ValueError: the tracker isn't trained, or a dialogue is no list of utterances.
+          ValueError: the tracker isn't trained, or a dialogue is not a list of utterances.
         """
         if self.model is None:
             raise ValueError("the tracker has no head yet: call fit, or give slots")

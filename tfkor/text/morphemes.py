@@ -13,7 +13,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def morpheme_starts(text: str, splitter: str) -> list[int]:
     """The offsets inside eojeols at which a morpheme begins: sorted list of int.
 
-    The text itself stays as it is: morphemes that share a syllable (합니다 is 하 and ᆸ니다) are not taken apart.
+    The text itself stays as it is: morphemes within one syllable (합니다 is 하 and ᆸ니다) are not separated.
 
     Args:
       text: str.

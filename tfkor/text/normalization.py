@@ -15,7 +15,7 @@ REMOVED, SPACE, ALONE, REWRITTEN, CUT = 1, 2, 4, 8, 16  # kinds of characters, a
 ALPHABETS = ("syllable", "jamo")
 SYLLABLE, SYLLABLES = 0xAC00, 11_172  # the first Hangul syllable, and how many there are
 JAMO = (0x3131, 0x3163)  # compatibility jamo: the ㅋ of ㅋㅋㅋ
-REPLACEMENT = 0xFFFD  # stands for a lone surrogate
+REPLACEMENT = 0xFFFD  # of a lone surrogate
 DOTTED_I = "\u0130"  # the only character whose lower case is two
 
 
@@ -67,8 +67,8 @@ class Normalizer:
       max_jamo_repeats: keeps this many of a longer run of one jamo; 2 makes ㅋㅋㅋㅋㅋ ㅋㅋ.
       alphabet: "syllable", or "jamo": Hangul syllables become conjoining jamo (U+1100 to U+11C2) as the last step.
         Their NFC gives the syllables back.
-      morphemes: None, "kiwi" or "mecab": eojeols are split by an analyser, see `tfkor.text.morphemes`. BOUNDARY stands
-        between the morphemes then, and those of the text itself are removed.
+      morphemes: None, "kiwi" or "mecab": eojeols are split by an analyser, see `tfkor.text.morphemes`. BOUNDARY is
+        put between the morphemes, and any BOUNDARY of the text itself is removed.
     """
 
     lowercase: bool = False

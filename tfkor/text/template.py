@@ -15,7 +15,7 @@ class Template:
       vocab: list of str; the id of an entry is its index in the list.
       special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> entries of the vocabulary; a role that
         the vocabulary has no token for is left out. None: [PAD] [UNK] [CLS] [SEP] [MASK].
-      pair_separators: how many [SEP] stand between the texts of a pair: 1, or 2 as in RoBERTa.
+      pair_separators: the number of [SEP] between the texts of a pair: 1, or 2 as in RoBERTa.
       source: names the vocabulary in errors.
 
     Attributes:

@@ -46,7 +46,7 @@ class Tokenizer:
       special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> entries of the vocabulary, as
         {"pad": "<pad>", "unk": "<unk>", ...}. A role that the vocabulary has no token for is left out: its id is None
         then, and what needs it raises ValueError. None: [PAD] [UNK] [CLS] [SEP] [MASK].
-      pair_separators: how many [SEP] stand between the texts of a pair: 1, or 2 as in RoBERTa.
+      pair_separators: the number of [SEP] between the texts of a pair: 1, or 2 as in RoBERTa.
       lowercase, nfc, clean_text, full_width, max_jamo_repeats, alphabet, morphemes: see `Normalizer`.
       max_word_chars: of WordPiece: a word of more characters (of the alphabet) is [UNK]; None: 100.
       user_symbols: of WordPiece: entries that are one piece wherever they occur, as `<url>`. Those of BPE and Unigram
@@ -187,7 +187,7 @@ class Tokenizer:
 
     @property
     def pair_separators(self) -> int:
-        """How many [SEP] stand between the texts of a pair."""
+        """The number of [SEP] between the texts of a pair."""
         return self.template.pair_separators
 
     @property
@@ -374,7 +374,7 @@ class Tokenizer:
 
 
 def blocks(texts: list[str]) -> Iterator[list[str]]:
-    """Cuts texts into blocks of about BLOCK characters."""
+    """Splits texts into blocks of about BLOCK characters."""
     ends = np.cumsum([len(text) + 1 for text in texts])
     start = 0
     while start < len(texts):

@@ -18,7 +18,7 @@ def padding_id(values: dict[str, Any], source: str = "config.json") -> int:
     """The id from which a RoBERTa of transformers counts its positions.
 
     Raises:
-      ValueError: a pad_token_id that is no id.
+      ValueError: a pad_token_id that is not an id.
     """
     found = values.get("pad_token_id", PAD_ID)
     if type(found) is not int or found < 0:

@@ -13,7 +13,7 @@ POSITION_OPTIONS = ("single_word", "lstrip", "rstrip")  # options of an added to
 
 
 def read_wordpiece(path: Path, values: dict, config: dict) -> tuple[list[str], dict]:
-    """The entries of a WordPiece model, and the config with what its normaliser says.
+    """The entries of a WordPiece model, and the config with the options of its normaliser.
 
     Raises:
       ValueError: ids that are missing or double, or a normaliser that tfkor's WordPiece does not have.

@@ -8,7 +8,7 @@ from tfkor.text.normalization import to_text
 
 
 class Engine:
-    """Cuts normalised text into the pieces of a vocabulary. A new algorithm is a new subclass.
+    """Segments normalised text into the pieces of a vocabulary. A new algorithm is a new subclass.
 
     Texts come as a normalizer's `characters` gives them: codes, uint32 [N], the code points of all texts, with a
     newline after each; kinds, uint8 [N], what each is (SPACE, ALONE, CUT or 0); starts, int64 [B + 1], the offset at
@@ -65,7 +65,7 @@ class Engine:
         raise NotImplementedError
 
     def join(self, pieces: list[str]) -> str:
-        """The text that pieces stand for."""
+        """The text of pieces."""
         raise NotImplementedError
 
 

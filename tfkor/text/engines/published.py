@@ -88,7 +88,7 @@ class PublishedSentencePiece(Engine):
         return out
 
     def offsets(self, codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Engine`. Blanks before a piece are not part of it; a ▁ alone stands for the blank before it."""
+        """See `Engine`. Blanks before a piece are not part of it; a ▁ alone spans the blank before it."""
         text, ids, begins, ends = to_text(codes)[:-1], [], [], []
         for i, begin, end in self.pieces_in(text):
             while begin < end - 1 and text[begin].isspace():

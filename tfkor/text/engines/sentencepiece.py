@@ -165,7 +165,7 @@ class SentencePiece(Engine):
         return ids, lengths, self.model.begins[ids]
 
     def offsets(self, codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Engine`. A ▁ alone stands for the blank before it; at the start of the text, for the first character."""
+        """See `Engine`. A ▁ alone spans the blank before it; at the start of the text, the first character."""
         (text,), positions = self.texts(codes, kinds, np.array([0, len(codes)]))
         origin = np.full(len(text), -1)
         origin[positions[:-1]] = np.arange(len(codes) - 1)

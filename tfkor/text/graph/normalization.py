@@ -83,7 +83,7 @@ def map_characters(texts: tf.Tensor, table: list[int] | np.ndarray) -> tf.Tensor
 
 
 def shorten(texts: tf.Tensor, repeats: int) -> tf.Tensor:
-    """Cuts runs of one jamo. RE2 has no back references, but nine groups in a replacement."""
+    """Shortens runs of one jamo. RE2 has no back references, but nine groups in a replacement."""
     jamo = [chr(code) for code in range(JAMO[0], JAMO[1] + 1)]
     for start in range(0, len(jamo), 9):
         some = jamo[start : start + 9]

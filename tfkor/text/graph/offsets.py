@@ -19,9 +19,9 @@ BLANK = ord(" ")
 
 
 class Characters(NamedTuple):
-    """The characters of texts, one after the other: their codes, and what they stand for in the texts, all int32 [N].
+    """The characters of texts, concatenated: their codes, and their offsets in the original texts, all int32 [N].
 
-    Character i stands for those from begin[i] to end[i] of its text; row_splits int64 [B + 1] as in a RaggedTensor.
+    Character i comes from those from begin[i] to end[i] of its text; row_splits int64 [B + 1] as in a RaggedTensor.
     """
 
     codes: tf.Tensor
@@ -68,7 +68,7 @@ class Characters(NamedTuple):
         return Characters(tf.boolean_mask(codes, kept), begin, end, tf.gather(ends, self.row_splits))
 
     def spans(self, starts: tf.Tensor, stops: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Runs of characters, starts[i] to stops[i], int64 [R] -> begin and end of what they stand for, int32 [R]."""
+        """Runs of characters, starts[i] to stops[i], int64 [R] -> their begin and end in the texts, int32 [R]."""
         runs = tf.ragged.range(starts, stops)
         return over(runs.value_rowids(), *(tf.gather(x, runs.values) for x in (self.begin, self.end)), runs.nrows())
 
@@ -210,7 +210,7 @@ def inside(codes: tf.Tensor, table: str) -> tf.Tensor:
 
 
 def shortened(chars: Characters, repeats: int) -> Characters:
-    """Characters whose runs of one jamo have at most so many; the last one stands for the rest too."""
+    """Characters whose runs of one jamo have at most so many; the last one spans the rest too."""
     codes = chars.codes
     jamo = (codes >= JAMO[0]) & (codes <= JAMO[1])
     starts = chars.first | ~jamo | tf.concat([tf.ones_like(jamo[:1]), codes[1:] != codes[:-1]], 0)

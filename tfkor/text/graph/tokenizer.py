@@ -89,7 +89,7 @@ class GraphTokenizer(tf.Module):
 
 
 def _first_of_rows(ragged, lengths):
-    """The first ids of each row, as many as `lengths` says."""
+    """The first `lengths` ids of each row."""
     starts = ragged.row_starts()
     positions = tf.ragged.range(starts, starts + lengths)
     return positions.with_values(tf.gather(ragged.values, positions.values))
