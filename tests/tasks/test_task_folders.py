@@ -127,7 +127,7 @@ def test_a_head_stays_with_its_encoder(tmp_path):
     again.save(tmp_path / "two")
     (tmp_path / "two/encoder").rename(tmp_path / "encoder")
     (tmp_path / "one/encoder").rename(tmp_path / "two/encoder")
-    with pytest.raises(ValueError, match=r"encoder\.safetensors: SHA-256 is \w+; task\.json says \w+"):
+    with pytest.raises(ValueError, match=r"encoder\.safetensors: SHA-256 is \w+; task\.json has \w+"):
         tfkor.load(tmp_path / "two")
 
 
