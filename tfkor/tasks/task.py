@@ -28,7 +28,7 @@ class Task:
         task.save("runs/task")
         task = tfkor.load("runs/task")
 
-    A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it names the arguments of its `__init__` that
+    A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it names the arguments of `__init__` that
     `save` keeps (`settings`) and the metric that chooses the best epoch (`monitor`), and defines `prepare(train)`,
     `batches(data, batch_size, max_buckets, seed)`, `loss(batch, loss_function=None)`, `predict` and `evaluate(data)`.
 
