@@ -1,16 +1,18 @@
-"""Nothing half written: files and folders are made under a temporary name beside their place, then renamed."""
+"""Atomic files: files and folders are written under a temporary name in the same folder, then renamed."""
 
 import contextlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
-def new_folder(path, overwrite=False):
-    """Yields a new temporary folder that becomes `path` if the block ends well, and is removed if it doesn't.
+def new_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a new temporary folder that becomes `path` if the block ends without an error, else is removed.
 
     Raises:
       FileExistsError: there is something at `path` and `overwrite` is False.
@@ -18,7 +20,7 @@ def new_folder(path, overwrite=False):
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already; expected a new folder: name another one, or say overwrite")
+        raise FileExistsError(f"{path} is there already; expected a new folder: name another one, or set overwrite")
     temporary = Path(_beside(path, lambda parent: tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=parent)))
     temporary.chmod(0o755)
     try:
@@ -33,8 +35,8 @@ def new_folder(path, overwrite=False):
 
 
 @contextlib.contextmanager
-def new_file(path):
-    """Yields a temporary path that becomes `path`, replacing what is there, if the block ends well.
+def new_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path that replaces `path` if the block ends without an error.
 
     Raises:
       PermissionError: nothing can be written there.
@@ -55,7 +57,7 @@ def new_file(path):
         _remove(temporary)
 
 
-def read_json(path):
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """Returns the dict in a JSON file.
 
     Raises:
@@ -74,8 +76,8 @@ def read_json(path):
     return values
 
 
-def write_json(path, value):
-    """Writes `value` as indented UTF-8 JSON, whole or not at all."""
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes `value` as indented UTF-8 JSON, atomically."""
     with new_file(path) as temporary:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 

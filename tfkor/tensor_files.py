@@ -1,4 +1,4 @@
-"""Arrays in files: safetensors, read and written whole, with a SHA-256."""
+"""Arrays in safetensors files, and the SHA-256 of files."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = Path(path)
     with open(path, "rb") as file:
         header, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
-    if header > min(HEADER_LIMIT, size - 8):  # before memory is taken for it
+    if header > min(HEADER_LIMIT, size - 8):  # before memory is allocated for it
         raise ValueError(f"{path}: a header of {header:,} bytes in a file of {size:,}; expected a safetensors file")
     try:
         found = safetensors.deserialize(path.read_bytes())
@@ -43,7 +43,8 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return {name: as_array(path, name, **spec) for name, spec in found}
 
 
-def as_array(path, name, dtype, shape, data):
+def as_array(path: Path, name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    """The array of a tensor in a safetensors file."""
     if dtype not in DTYPES:
         raise ValueError(f"{path}: {name} is of the type {dtype}; expected one of {', '.join(DTYPES)}")
     values = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
@@ -51,12 +52,12 @@ def as_array(path, name, dtype, shape, data):
 
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:
-    """uint16 that are bfloat16 -> float32 of the same value."""
+    """The bits of bfloat16 values as uint16 -> float32 of the same values."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray]) -> None:
-    """Writes {name: array}, whole or not at all, as PyTorch's `transformers` reads it."""
+    """Writes {name: array} atomically, in the form that `transformers` reads on PyTorch."""
     from safetensors.numpy import save_file
 
     with new_file(path) as temporary:

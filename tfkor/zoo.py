@@ -61,12 +61,12 @@ def load(
         example; of a published checkpoint the options of `load_pretrained` or `load_task`.
 
     Raises:
-      FileNotFoundError: a part of it is not there.
+      FileNotFoundError: a part of it is missing.
       ValueError: a file that names no task or architecture of tfkor, weights that are damaged or of other sizes.
     """
     if is_task_folder(source):
         if changes:
-            raise ValueError(f"{source}: it holds a task, whose settings stand; found {', '.join(changes)}")
+            raise ValueError(f"{source}: it holds a task, whose settings are fixed; found {', '.join(changes)}")
         return load_task(source, dtype)
     if own_folder(source) is None:
         from tfkor.interop import tasks
@@ -78,8 +78,8 @@ def load(
     return found.encoder, found.tokenizer
 
 
-def fetched(source, changes):
-    """(folder, changes without the revision) of a name on the Hugging Face hub; a folder is given back as it is."""
+def fetched(source: str | os.PathLike, changes: dict[str, Any]) -> tuple[str | os.PathLike, dict[str, Any]]:
+    """(folder, changes without the revision) of a name on the Hugging Face hub; a folder is returned as it is."""
     from tfkor.interop.folders import fetch
 
     if Path(source).exists():
@@ -101,7 +101,7 @@ def load_with_heads(source: str | os.PathLike, dtype: str | None = None, **chang
 
 
 def known_options(source: str | os.PathLike) -> dict[str, Any]:
-    """The options of `load` that make a published checkpoint exact, {} of what is not known by name."""
+    """The options of `load` that a published checkpoint needs to be exact; else {}."""
     known = {} if Path(source).exists() else known_checkpoints()
     return known[str(source)].options if str(source) in known else {}
 

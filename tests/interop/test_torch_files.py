@@ -80,7 +80,7 @@ def test_names_of_torch_do_nothing_but_make_tensors(tmp_path):
         (b"\x80\x02X\x01\x00\x00\x00aQ.", "found the reference"),
         (b"\x80\x02]K\x01a.", "found a list"),
         (b"\x80\x02}X\x01\x00\x00\x00aK\x01s.", "found 'a', a int"),
-        (b"\x80\x02K\x01K\x02K\x03s.", "found items of something that is no dict"),
+        (b"\x80\x02K\x01K\x02K\x03s.", "found items of something that is not a dict"),
         (b"\x80\x02s.", "damaged or truncated"),
         (b"\x80\x02h\x05.", "damaged or truncated"),
     ):

@@ -66,7 +66,7 @@ def test_tensors_that_do_not_fit_are_all_listed_and_none_is_assigned(tiny_encode
 
 
 def test_an_architecture_without_names_is_an_error():
-    with pytest.raises(ValueError, match="Dense is no architecture of tfkor; expected one of bert, albert"):
+    with pytest.raises(ValueError, match="Dense is not an architecture of tfkor; expected one of bert, albert"):
         to_huggingface(keras.layers.Dense(2))
 
 

@@ -127,7 +127,7 @@ def test_a_head_stays_with_its_encoder(tmp_path):
     again.save(tmp_path / "two")
     (tmp_path / "two/encoder").rename(tmp_path / "encoder")
     (tmp_path / "one/encoder").rename(tmp_path / "two/encoder")
-    with pytest.raises(ValueError, match=r"encoder\.safetensors: SHA-256 is \w+; task\.json says \w+"):
+    with pytest.raises(ValueError, match=r"encoder\.safetensors: SHA-256 is \w+; task\.json has \w+"):
         tfkor.load(tmp_path / "two")
 
 
@@ -164,7 +164,7 @@ def test_load_gives_a_task_where_there_is_one_else_the_pair(tmp_path):
     assert type(found) is TokenTagger and found.encoder.compute_dtype == "bfloat16"
     assert tfkor.load(tmp_path / "tagger").predict(TEXTS) == tagger.predict(TEXTS)
     assert type(zoo.load_with_heads(tmp_path / "tagger").encoder) is Bert
-    with pytest.raises(ValueError, match="it holds a task, whose settings stand; found hidden_dropout_prob"):
+    with pytest.raises(ValueError, match="it holds a task, whose settings are fixed; found hidden_dropout_prob"):
         tfkor.load(tmp_path / "tagger", hidden_dropout_prob=0.3)
     save_task(tmp_path / "transformers", tagger)
     again = tfkor.load(tmp_path / "transformers", max_length=12)
@@ -190,5 +190,5 @@ def test_the_registry_knows_each_task_by_its_name_and_by_its_class():
     class Mine(TokenTagger):
         pass
 
-    with pytest.raises(ValueError, match="Mine is no task of tfkor"):
+    with pytest.raises(ValueError, match="Mine is not a task of tfkor"):
         name_of(make(Mine, ["a"]))

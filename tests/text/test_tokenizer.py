@@ -281,7 +281,7 @@ def test_special_ids(tokenizer):
         (b"a\nb\n", r"no \[PAD\] \[UNK\] \[CLS\] \[SEP\] \[MASK\] among its 2"),
         ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n가\n나\n가\n".encode(), "vocab.txt: line 8 repeats '가' of line 6"),
         (b"[PAD]\n[UNK]\n\n[CLS]\n[SEP]\n[MASK]\n", "vocab.txt: line 3 is ''; expected"),
-        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nab\xb0\xa1\n", "vocab.txt: line 6 has the byte 0xb0 at place 3; exp"),
+        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nab\xb0\xa1\n", "vocab.txt: line 6 .* byte 0xb0 at position 3; expected"),
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\x11\n", r"vocab.txt: line 6 is 'a\\x11'; expected"),
     ],
 )

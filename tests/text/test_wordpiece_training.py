@@ -94,7 +94,7 @@ def test_bad_files(tmp_path):
         Lines([tmp_path / "none.txt"])
     bad = tmp_path / "bad.txt"
     bad.write_bytes("가\n나\n".encode() + "가나".encode("cp949") + b"\n")
-    with pytest.raises(ValueError, match=r"bad.txt: line 3 has the byte 0xb0 at place 1; expected UTF-8"):
+    with pytest.raises(ValueError, match=r"bad.txt: line 3 has the byte 0xb0 at position 1; expected UTF-8"):
         train_wordpiece(Lines([bad]), 500)
     cut = tmp_path / "cut.txt.gz"
     cut.write_bytes(gzip.compress("가나다\n".encode() * 1000)[:-20])

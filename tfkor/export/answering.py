@@ -1,4 +1,4 @@
-"""A model that answers questions as a SavedModel from raw text to answers, with their places in the text."""
+"""A model that answers questions as a SavedModel from raw text to answers, with their offsets in the text."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from tfkor.export.saved_model import call_of_strings, save
 from tfkor.export.windows import Windows, run
 from tfkor.tasks.answerer import QuestionAnswerer
 
-CANDIDATES = 20  # begins and ends of a window that are looked at, as in tfkor.tasks.answerer.best_spans
+CANDIDATES = 20  # begins and ends of a window that are considered, as in tfkor.tasks.answerer.best_spans
 
 
 def export_string_answerer(answerer: QuestionAnswerer, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes a QuestionAnswerer with its tokenizer as a SavedModel from raw questions and contexts to answers.
 
-    Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:
+    To load it you need tensorflow and `import tensorflow_text`, not tfkor:
 
         model = tf.saved_model.load(path)
         serve = model.signatures["serving_default"]
@@ -24,7 +24,7 @@ def export_string_answerer(answerer: QuestionAnswerer, path: str | os.PathLike, 
 
     question and context, string [B] each, give a dict of what `QuestionAnswerer.predict` gives: answer string [B], the
     characters of the context from begin to end, int32 [B] each, score float32 [B], and no_answer bool [B], whether the
-    context holds none. Contexts of any length are cut into windows that overlap. The object itself is called with
+    context holds none. Contexts of any length are split into windows that overlap. The object itself is called with
     [question, context], or a dict of them. It computes in float32, and no variable is trainable.
 
     Arguments, result and errors are those of `export_string_tagger`.
@@ -44,27 +44,34 @@ def export_string_answerer(answerer: QuestionAnswerer, path: str | os.PathLike, 
             questions = offsets.twin.ids(question)[:, : answerer.max_question]
             return answers(answerer, questions, context, *offsets(context))
 
-        serve = serve.get_concrete_function()  # traced once for all that call it
+        serve = serve.get_concrete_function()  # traced once for all callers
         call = call_of_strings(serve, ["question", "context"])
         save(folder, call, answerer.model, {"serving_default": serve}, trainable=False, tokenizer=offsets)
     return Path(path)
 
 
-def answers(answerer, questions, context, ids, begin, end):
-    """Ids of questions; contexts [B], their ids, and the places of these: ragged [B, None] -> the model's dict."""
+def answers(
+    answerer: QuestionAnswerer,
+    questions: tf.RaggedTensor,
+    context: tf.Tensor,
+    ids: tf.RaggedTensor,
+    begin: tf.RaggedTensor,
+    end: tf.RaggedTensor,
+) -> dict[str, tf.Tensor]:
+    """Ids of questions; contexts [B], their ids, and the offsets of these: ragged [B, None] -> the model's dict."""
     tok, before = answerer.tokenizer, questions.row_lengths() + 2
-    room = answerer.max_length - 1 - before
-    windows = Windows.of(ids.row_lengths(), room, tf.minimum(tf.constant(answerer.stride, tf.int64), room))
+    capacity = answerer.max_length - 1 - before
+    windows = Windows.of(ids.row_lengths(), capacity, tf.minimum(tf.constant(answerer.stride, tf.int64), capacity))
     pieces = windows.pieces(ids.row_starts())
-    before = tf.gather(before, windows.row)  # [W], ids of a row in front of its context
+    before = tf.gather(before, windows.row)  # [W], the ids of a row before its context
     asked = tf.gather(questions, windows.row)
     cls, sep = (tf.fill([pieces.nrows(), 1], tf.constant(i, tf.int32)) for i in (tok.cls_id, tok.sep_id))
     rows = tf.concat([cls, asked, sep, pieces.with_values(tf.gather(ids.values, pieces.values)), sep], axis=1)
-    places = rows.with_values(tf.ragged.range(rows.row_lengths()).values)
-    segments = places.with_values(tf.cast(places.values >= tf.gather(before, places.value_rowids()), tf.int32))
+    positions = rows.with_values(tf.ragged.range(rows.row_lengths()).values)
+    segments = positions.with_values(tf.cast(positions.values >= tf.gather(before, positions.value_rowids()), tf.int32))
     logits = run(answerer, rows, segments)  # [W, S, 2]
     score, first, last = best_spans(answerer, windows, pieces, before, logits)
-    # The best of the windows of each context, the first one where equal
+    # The best of the windows of each context, the first if equal
     count = ids.nrows()
     highest = tf.math.unsorted_segment_max(score, windows.row, count)
     number = tf.range(pieces.nrows())
@@ -90,13 +97,15 @@ def answers(answerer, questions, context, ids, begin, end):
     }
 
 
-def best_spans(answerer, windows, pieces, before, logits):
+def best_spans(
+    answerer: QuestionAnswerer, windows: Windows, pieces: tf.RaggedTensor, before: tf.Tensor, logits: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The score float32 [W] of each window's best span, and its first and last piece, int64 [W], as `best_spans`."""
     inside = pieces.with_values(tf.ragged.range(windows.lengths).values).to_tensor(-1)  # [W, P]
     real = inside >= 0
     lowest = logits.dtype.min
-    places = tf.minimum(tf.maximum(inside, 0) + before[:, None], tf.shape(logits, tf.int64)[1] - 1)
-    of_pieces = tf.gather(logits, places, axis=1, batch_dims=1)
+    positions = tf.minimum(tf.maximum(inside, 0) + before[:, None], tf.shape(logits, tf.int64)[1] - 1)
+    of_pieces = tf.gather(logits, positions, axis=1, batch_dims=1)
     of_pieces = tf.where(real[..., None], of_pieces, lowest)  # [W, P, 2]
     of_pieces = tf.pad(of_pieces, [[0, 0], [0, CANDIDATES], [0, 0]], constant_values=lowest)
     (begins, firsts), (ends, lasts) = (tf.math.top_k(of_pieces[..., i], CANDIDATES) for i in range(2))

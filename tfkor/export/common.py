@@ -1,7 +1,8 @@
-"""What all exports have in common: where they are written, and in which arithmetic a model is traced."""
+"""Common to all exports: the folder that they are written to, and tracing in float32."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -13,8 +14,8 @@ SCORE_NAMES = {"softmax": "probabilities", "sigmoid": "probabilities", "linear":
 
 
 @contextlib.contextmanager
-def new_saved_model(path, overwrite):
-    """`tfkor.files.new_folder`, which with `overwrite` replaces a SavedModel or an empty folder, and nothing else."""
+def new_saved_model(path: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
+    """`tfkor.files.new_folder`, which with `overwrite` replaces only a SavedModel or an empty folder."""
     path = Path(os.path.abspath(path))
     if overwrite and path.is_dir() and os.listdir(path) and not (path / "saved_model.pb").exists():
         raise FileExistsError(f"{path} is there already, and no SavedModel; overwrite replaces SavedModels only")
@@ -23,8 +24,8 @@ def new_saved_model(path, overwrite):
 
 
 @contextlib.contextmanager
-def float32_compute(model):
-    """Inside, the layers of `model` compute in float32, whatever their dtype policies say.
+def float32_compute(model: keras.Model) -> Iterator[None]:
+    """Inside, the layers of `model` compute in float32, whatever their dtype policies are.
 
     Raises:
       RuntimeError: Keras runs on another backend than TensorFlow.

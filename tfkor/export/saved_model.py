@@ -6,8 +6,10 @@ The root object is a `tf.train.Checkpoint` with the attributes of the TF2 hub fo
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from tfkor.export.common import SCORE_NAMES, checked_classifier, float32_compute, new_saved_model
@@ -92,7 +94,7 @@ def export_string_classifier(
 ) -> Path:
     """Writes a TextClassifier with its tokenizer as a SavedModel from raw text to labels.
 
-    Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:
+    To load it you need tensorflow and `import tensorflow_text`, not tfkor:
 
         model = tf.saved_model.load(path)
         answer = model.signatures["serving_default"](text=tf.constant(["내일 비 와?"]))
@@ -101,11 +103,11 @@ def export_string_classifier(
     labels string [B, k] (the likeliest first), top_probabilities float32 [B, k] and, if the classifier was calibrated,
     is_none bool [B] (the text is none of these). A regression gives {"values": float32 [B, 1]}. The object itself is
     called with text, [text, pair], or a dict of them. The signature `label_names` takes nothing and gives
-    {"labels": string [C]}. It is for use, not for training: no variable is trainable.
+    {"labels": string [C]}. It is for prediction, not for training: no variable is trainable.
 
     Args:
       top_k: k; all labels, if there are fewer.
-      max_length: longer rows are cut; None takes the classifier's.
+      max_length: longer rows are truncated; None takes the classifier's.
       overwrite: replace the SavedModel at `path`, once the new one is whole.
 
     Raises:
@@ -144,8 +146,8 @@ def export_string_classifier(
     return Path(path)
 
 
-def call_of_strings(serve, names):
-    """A tf.function of a list or a dict of strings [B] with these names; of the strings alone where there is one."""
+def call_of_strings(serve: Callable, names: Sequence[str]) -> Callable:
+    """A tf.function of a list or a dict of strings [B] with these names; with one name, of the tensor alone too."""
     specs = [tf.TensorSpec((None,), tf.string, name=name) for name in names]
 
     @tf.function
@@ -159,7 +161,7 @@ def call_of_strings(serve, names):
     return call
 
 
-def scores_of(classifier):
+def scores_of(classifier: TextClassifier) -> Callable:
     """Returns compute(input_word_ids, input_mask, segment_ids, training) -> probabilities or numbers [B, C]."""
 
     def compute(word_ids, mask, segment_ids, training):
@@ -169,19 +171,19 @@ def scores_of(classifier):
     return compute
 
 
-def answer(scores, classifier, top_k):
+def answer(scores: tf.Tensor, classifier: TextClassifier, top_k: int) -> dict[str, tf.Tensor]:
     """Scores [B, C] -> the dict that the string model gives."""
     if classifier.activation == "linear":
         return {"values": scores}
-    likeliest, places = tf.math.top_k(scores, min(top_k, len(classifier.labels)))
-    labels = tf.gather(tf.constant(classifier.labels), places)
+    likeliest, indices = tf.math.top_k(scores, min(top_k, len(classifier.labels)))
+    labels = tf.gather(tf.constant(classifier.labels), indices)
     outputs = {"probabilities": scores, "labels": labels, "top_probabilities": likeliest}
     if classifier.none_threshold is not None:
         outputs["is_none"] = likeliest[:, 0] < classifier.none_threshold
     return outputs
 
 
-def label_names(labels):
+def label_names(labels: Sequence[str]) -> Callable:
     """A signature without inputs that gives all label names in the order of the probabilities."""
 
     @tf.function(input_signature=[])
@@ -191,7 +193,7 @@ def label_names(labels):
     return names
 
 
-def trace(compute, for_list=lambda outputs: outputs):
+def trace(compute: Callable, for_list: Callable = lambda outputs: outputs) -> Callable:
     """compute(three int [B, S], training) -> a tf.function(list or dict, training), traced for each way to call it."""
     compute = tf.function(compute)  # traced once for each value of training, called from six small functions
 
@@ -207,14 +209,14 @@ def trace(compute, for_list=lambda outputs: outputs):
     return call
 
 
-def specs(names):
+def specs(names: Sequence[str]) -> list[tf.TensorSpec]:
     return [tf.TensorSpec((None, None), tf.int32, name=name) for name in names]
 
 
-def checked(word_ids, encoder):
-    """Returns word_ids, which fail in the graph if a row doesn't fit the position table, or an id the vocabulary."""
+def checked(word_ids: tf.Tensor, encoder: Backbone) -> tf.Tensor:
+    """Returns word_ids, with checks in the graph: rows fit into the position table, and ids are in the vocabulary."""
     limit, tokens = encoder.max_length, encoder.config.vocab_size
-    too_long = f"rows have more tokens than the position table, which holds {limit}: cut them"
+    too_long = f"rows have more tokens than the position table, which holds {limit}: truncate them"
     outside = f"input_word_ids outside the vocabulary: expected 0 to {tokens - 1}"
     checks = [
         tf.debugging.assert_less_equal(tf.shape(word_ids)[1], limit, too_long),
@@ -226,8 +228,8 @@ def checked(word_ids, encoder):
 
 
 @contextlib.contextmanager
-def hidden_states(encoder):
-    """Inside, a dict of inputs gives hidden_states too."""
+def hidden_states(encoder: Backbone) -> Iterator[None]:
+    """Inside, a dict of inputs gives hidden_states as well."""
     before, encoder.output_hidden_states = encoder.output_hidden_states, True
     try:
         yield
@@ -235,12 +237,20 @@ def hidden_states(encoder):
         encoder.output_hidden_states = before
 
 
-def save(folder, call, model, signatures, trainable=True, tokenizer=None):
+def save(
+    folder: Path,
+    call: Callable,
+    model: keras.Model,
+    signatures: dict[str, Callable],
+    trainable: bool = True,
+    tokenizer: tf.Module | None = None,
+) -> None:
+    """Writes a SavedModel with the attributes of the TF2 hub format."""
     root = tf.train.Checkpoint()  # a tf.Module instead would load with no trainable variables
     root.__call__ = call
     root.variables = [v.value for v in model.variables]
     root.trainable_variables = [v.value for v in model.trainable_variables] if trainable else []
     root.regularization_losses = []
     if tokenizer is not None:
-        root.tokenizer = tokenizer  # a sentencepiece model is a resource, which has to hang on the root
+        root.tokenizer = tokenizer  # a sentencepiece model is a resource, which the root has to own
     tf.saved_model.save(root, str(folder), signatures)

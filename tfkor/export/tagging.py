@@ -1,4 +1,4 @@
-"""A tagger as a SavedModel from raw text to tags and entities, with their places in the text."""
+"""A tagger as a SavedModel from raw text to tags and entities, with their offsets in the text."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ NOWHERE = tf.int64.max
 def export_string_tagger(tagger: TokenTagger, path: str | os.PathLike, overwrite: bool = False) -> Path:
     """Writes a TokenTagger with its tokenizer as a SavedModel from raw text to tags and entities.
 
-    Who loads it needs tensorflow and `import tensorflow_text`, not tfkor:
+    To load it you need tensorflow and `import tensorflow_text`, not tfkor:
 
         model = tf.saved_model.load(path)
         answer = model.signatures["serving_default"](text=tf.constant(["이순신 장군은 서울에서 태어났다."]))
@@ -24,8 +24,8 @@ def export_string_tagger(tagger: TokenTagger, path: str | os.PathLike, overwrite
     text, string [B], gives a dict of what `TokenTagger.predict` and `entities` give. Of the units, characters but
     blanks or words: tags string [B, U], begin and end int32 [B, U], lengths int32 [B], how many units each text has.
     Where the tags are those of entities, entity_types and entity_texts string [B, E], entity_begin and entity_end
-    int32 [B, E], entity_counts int32 [B]. Places are counted in characters of the text as it came, an end is exclusive;
-    rows are padded with "" and 0. Texts of any length are cut into windows that overlap. The object itself is called
+    int32 [B, E], entity_counts int32 [B]. Offsets count the characters of the original text, ends are exclusive;
+    rows are padded with "" and 0. Texts of any length are split into windows that overlap. The object itself is called
     with text, [text], or {"text": text}. The signature `label_names` takes nothing and gives {"labels": string [C]}.
     It computes in float32, and no variable is trainable.
 
@@ -37,7 +37,7 @@ def export_string_tagger(tagger: TokenTagger, path: str | os.PathLike, overwrite
 
     Raises:
       FileExistsError, PermissionError: as `export_encoder`.
-      ValueError: the tagger has no head; its tokenizer is one that TensorFlow can't follow, see `GraphOffsets`.
+      ValueError: the tagger has no head; or a tokenizer that TensorFlow has no operations for, see `GraphOffsets`.
     """
     from tfkor.text import GraphOffsets
 
@@ -54,34 +54,37 @@ def export_string_tagger(tagger: TokenTagger, path: str | os.PathLike, overwrite
             labels = piece_labels(tagger, ids)
             return tags_of(tagger, text, begin, end, labels)
 
-        serve = serve.get_concrete_function()  # traced once for all that call it
+        serve = serve.get_concrete_function()  # traced once for all callers
         signatures = {"serving_default": serve, "label_names": label_names(tagger.labels)}
         call = call_of_strings(serve, ["text"])
         save(folder, call, tagger.model, signatures, trainable=False, tokenizer=offsets)
     return Path(path)
 
 
-def piece_labels(tagger, ids):
-    """int32 ragged [B, None] -> the label of each piece, int64 [P], in the window where it has most context."""
-    tok, room = tagger.tokenizer, tagger.max_length - 2
-    room, stride = (tf.fill([ids.nrows()], tf.constant(size, tf.int64)) for size in (room, max(1, room // 2)))
-    windows = Windows.of(ids.row_lengths(), room, stride)
+def piece_labels(tagger: TokenTagger, ids: tf.RaggedTensor) -> tf.Tensor:
+    """int32 ragged [B, None] -> the label of each piece, int64 [P], in the window where it has the most context."""
+    tok, capacity = tagger.tokenizer, tagger.max_length - 2
+    sizes = (capacity, max(1, capacity // 2))
+    capacity, stride = (tf.fill([ids.nrows()], tf.constant(size, tf.int64)) for size in sizes)
+    windows = Windows.of(ids.row_lengths(), capacity, stride)
     pieces = windows.pieces(ids.row_starts())
     cls, sep = (tf.fill([pieces.nrows(), 1], tf.constant(i, tf.int32)) for i in (tok.cls_id, tok.sep_id))
     rows = tf.concat([cls, pieces.with_values(tf.gather(ids.values, pieces.values)), sep], axis=1)
     found = tf.argmax(run(tagger, rows), axis=-1)  # [W, S]
-    places = tf.stack([pieces.value_rowids(), 1 + tf.ragged.range(windows.lengths).values], axis=1)
+    positions = tf.stack([pieces.value_rowids(), 1 + tf.ragged.range(windows.lengths).values], axis=1)
     best = windows.best(pieces)
-    labels = tf.gather_nd(found, tf.boolean_mask(places, best))
+    labels = tf.gather_nd(found, tf.boolean_mask(positions, best))
     return tf.scatter_nd(tf.boolean_mask(pieces.values, best)[:, None], labels, tf.shape(ids.values, tf.int64))
 
 
-def tags_of(tagger, text, begin, end, labels):
-    """Texts [B], the places of their pieces and the labels of these -> the dict that the model gives."""
+def tags_of(
+    tagger: TokenTagger, text: tf.Tensor, begin: tf.RaggedTensor, end: tf.RaggedTensor, labels: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Texts [B], the offsets of their pieces and the labels of these -> the dict that the model gives."""
     codes = tf.strings.unicode_decode(text, "UTF-8")
     size, row_starts = tf.size(codes.values, tf.int64), codes.row_starts()
     label, first = character_labels(tagger, size, row_starts, begin, end, labels)
-    # Units: characters that are no blanks, or runs of them
+    # Units: characters other than blanks, or runs of them
     row, letter = codes.value_rowids(), codes.values != ord(" ")
     starts = letter
     if tagger.unit == "word":
@@ -92,13 +95,13 @@ def tags_of(tagger, text, begin, end, labels):
     stop = 1 + tf.math.unsorted_segment_max(letters, unit, count)
     # The tag of a unit: that of its first character in a piece
     known = tf.where(tf.gather(label, letters) < len(tagger.labels), letters, NOWHERE)
-    place = tf.math.unsorted_segment_min(known, unit, count)
-    missing = place == NOWHERE
-    place = tf.where(missing, tf.zeros_like(place), place)
+    position = tf.math.unsorted_segment_min(known, unit, count)
+    missing = position == NOWHERE
+    position = tf.where(missing, tf.zeros_like(position), position)
     names = [*tagger.labels, "O"]
     inside = [names.index(tagger.inside(name)) for name in names]
-    tag = tf.gather(label, place)
-    tag = tf.where(tf.gather(first, place), tag, tf.gather(tf.constant(inside, tf.int64), tag))
+    tag = tf.gather(label, position)
+    tag = tf.where(tf.gather(first, position), tag, tf.gather(tf.constant(inside, tf.int64), tag))
     tag = tf.where(missing, tf.constant(len(tagger.labels), tf.int64), tag)
     row, rows = tf.gather(row, start), codes.nrows()
     begin, end = start - tf.gather(row_starts, row), stop - tf.gather(row_starts, row)
@@ -108,7 +111,14 @@ def tags_of(tagger, text, begin, end, labels):
     return outputs
 
 
-def character_labels(tagger, size, row_starts, begin, end, labels):
+def character_labels(
+    tagger: TokenTagger,
+    size: tf.Tensor,
+    row_starts: tf.Tensor,
+    begin: tf.RaggedTensor,
+    end: tf.RaggedTensor,
+    labels: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Of each character the label of the first piece over it, int64 [size], C for none, and whether it begins there."""
     piece_start = tf.gather(row_starts, begin.value_rowids())
     first, stop = (piece_start + tf.cast(x.values, tf.int64) for x in (begin, end))
@@ -121,7 +131,15 @@ def character_labels(tagger, size, row_starts, begin, end, labels):
     return tf.gather(labels, owner), tf.gather(first, owner) == tf.range(size)
 
 
-def entities_of(tagger, text, row, rows, begin, end, tag):
+def entities_of(
+    tagger: TokenTagger,
+    text: tf.Tensor,
+    row: tf.Tensor,
+    rows: tf.Tensor,
+    begin: tf.Tensor,
+    end: tf.Tensor,
+    tag: tf.Tensor,
+) -> dict[str, tf.Tensor]:
     """`tfkor.metrics.entities_of` of the tags, int64 [N], of all units; an entity ends with its text."""
     from tfkor.metrics.entities import split_tag
 
@@ -141,7 +159,7 @@ def entities_of(tagger, text, row, rows, begin, end, tag):
     return padded(row, rows, "entity_counts", **columns)
 
 
-def padded(row, rows, count, **columns):
+def padded(row: tf.Tensor, rows: tf.Tensor, count: str, **columns: tf.Tensor) -> dict[str, tf.Tensor]:
     """Values [N] of rows -> each [B, longest], int32 where they are numbers; and `count`, int32 [B]."""
     outputs = {}
     for name, values in columns.items():

@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -34,7 +35,7 @@ def export_tflite(
       classifier_or_model: a TextClassifier, or a Keras model with a list of three inputs and one output.
       length: tokens of a row; shorter rows are padded.
       quantize: None for float32; "float16" for weights of half the size; "int8" for weights of a quarter of the size,
-        and activations that are quantised as they come (dynamic range).
+        and activations that are quantised at run time (dynamic range).
       overwrite: replace the file at `path`.
 
     Returns:
@@ -48,7 +49,7 @@ def export_tflite(
     if quantize not in QUANTIZATIONS:
         raise ValueError(f"quantize is {quantize!r}; expected one of {list(QUANTIZATIONS)}")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already; expected a new file: name another one, or say overwrite")
+        raise FileExistsError(f"{path} is there already; expected a new file: name another one, or set overwrite")
     with new_file(path) as temporary:
         model, name, compute = parts_of(classifier_or_model, length)
 
@@ -69,7 +70,9 @@ def export_tflite(
     return path
 
 
-def parts_of(classifier_or_model, length):
+def parts_of(
+    classifier_or_model: TextClassifier | keras.Model, length: int
+) -> tuple[keras.Model, str, Callable]:
     """Returns the Keras model, the name of its output, and a function of the three inputs."""
     if not isinstance(classifier_or_model, TextClassifier):
         model = classifier_or_model
@@ -86,10 +89,10 @@ def parts_of(classifier_or_model, length):
 
 
 @contextlib.contextmanager
-def int8_tables():
+def int8_tables() -> Iterator[None]:
     """Inside, `keras.ops.take` looks up the rows of a variable in int8, with a scale for each row.
 
-    The converter would take one scale for the whole table, and lose more by that than by all else that it quantises.
+    The converter would take one scale for the whole table, which costs more accuracy than all its other quantisation.
     """
     take = keras.ops.take
 
@@ -115,7 +118,7 @@ class TFLiteClassifier:
         classifier = TFLiteClassifier("classifier_int8.tflite")
         probabilities = classifier(tokenizer(texts))
 
-    Shorter rows are padded to `length`, the length the file was made for.
+    Shorter rows are padded to `length`, the length that the file was made for.
 
     Args:
       batch_size: rows that the interpreter takes at once.
@@ -131,7 +134,7 @@ class TFLiteClassifier:
             raise FileNotFoundError(f"{path}: no such file; expected a .tflite file that export_tflite wrote")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # tf.lite tells of its successor
+                warnings.simplefilter("ignore", UserWarning)  # tf.lite warns about its successor
                 self.interpreter = tf.lite.Interpreter(str(path), num_threads=num_threads)
             self.runner = self.interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
@@ -147,7 +150,7 @@ class TFLiteClassifier:
         inputs = [np.asarray(x, np.int32) for x in three_inputs(inputs)]
         rows, columns = inputs[0].shape
         if columns > self.length:
-            raise ValueError(f"the rows have {columns} ids; the TFLite model takes {self.length}: cut them")
+            raise ValueError(f"the rows have {columns} ids; the TFLite model takes {self.length}: truncate them")
         padding = ((0, int(rows == 0)), (0, self.length - columns))  # the interpreter needs a row
         inputs = [np.pad(x, padding) for x in inputs]
         outputs = []

@@ -1,4 +1,4 @@
-"""Windows of long texts, as in tfkor/tasks/windows.py, and a model's run over them, in a graph."""
+"""Windows of long texts, as in tfkor/tasks/windows.py, and a function that runs a model over them, in a graph."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfkor.export.saved_model import checked
 from tfkor.layers.inputs import INPUT_NAMES
+from tfkor.tasks.task import Task
 
 ROWS = 32  # that go through the encoder at once
 
@@ -18,27 +19,27 @@ class Windows(NamedTuple):
     end: tf.Tensor
 
     @classmethod
-    def of(cls, lengths, room, stride):
-        """Texts of so many pieces, how many fit into a row, and from one window to the next, int64 [B] each."""
-        counts = 1 + -(-tf.maximum(lengths - room, 0) // stride)
+    def of(cls, lengths: tf.Tensor, capacity: tf.Tensor, stride: tf.Tensor) -> "Windows":
+        """Windows from lengths of texts in pieces, the pieces that fit into a row, and strides, int64 [B] each."""
+        counts = 1 + -(-tf.maximum(lengths - capacity, 0) // stride)
         number = tf.ragged.range(counts)
         row = number.value_rowids()
         begin = number.values * tf.gather(stride, row)
-        return cls(row, begin, tf.minimum(begin + tf.gather(room, row), tf.gather(lengths, row)))
+        return cls(row, begin, tf.minimum(begin + tf.gather(capacity, row), tf.gather(lengths, row)))
 
     @property
-    def lengths(self):
+    def lengths(self) -> tf.Tensor:
         return self.end - self.begin
 
-    def pieces(self, row_starts):
-        """Where the pieces of each window are in the values of a RaggedTensor with such rows, int64 [W, None]."""
+    def pieces(self, row_starts: tf.Tensor) -> tf.RaggedTensor:
+        """The indices of each window's pieces in the values of a RaggedTensor with these rows, int64 [W, None]."""
         start = tf.gather(row_starts, self.row)
         return tf.ragged.range(start + self.begin, start + self.end)
 
-    def best(self, pieces):
-        """What `pieces` gave -> bool [N], for its values: whether a piece has most context in this window."""
-        place, size = tf.ragged.range(self.lengths).values, tf.gather(self.lengths, pieces.value_rowids())
-        least = tf.cast(tf.minimum(place, size - 1 - place), tf.float64)
+    def best(self, pieces: tf.RaggedTensor) -> tf.Tensor:
+        """The result of `pieces` -> bool [N], for each value: whether the piece has the most context in this window."""
+        index, size = tf.ragged.range(self.lengths).values, tf.gather(self.lengths, pieces.value_rowids())
+        least = tf.cast(tf.minimum(index, size - 1 - index), tf.float64)
         context = least + 0.01 * tf.cast(size, tf.float64)
         window, piece = pieces.value_rowids(), pieces.values
         count = tf.reduce_max(tf.concat([[-1], piece], 0)) + 1
@@ -47,10 +48,10 @@ class Windows(NamedTuple):
         return tf.gather(tf.math.unsorted_segment_min(candidates, piece, count), piece) == window
 
 
-def run(task, ids, segments=None):
-    """Rows of ids, int32 ragged [W, None], and of segments -> what the task's model gives, [W, S, C], float32.
+def run(task: Task, ids: tf.RaggedTensor, segments: tf.RaggedTensor | None = None) -> tf.Tensor:
+    """Rows of ids, int32 ragged [W, None], and of segments -> the outputs of the task's model, float32 [W, S, C].
 
-    ROWS of them at once, so that long texts need no more memory than short ones.
+    ROWS rows at once, so that long texts need no more memory than short ones.
     """
     word_ids = ids.to_tensor(task.tokenizer.pad_id)
     word_ids = tf.reshape(word_ids, tf.maximum(tf.shape(word_ids), [0, 1]))  # no rows at all: [0, 0] -> [0, 1]

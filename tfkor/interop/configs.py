@@ -41,12 +41,12 @@ def labels_of(values: dict[str, Any], source: str = "config.json") -> list[str]:
     """The classes of a fine-tuned model, list of str in the order of their numbers; LABEL_0 and LABEL_1 by default.
 
     Raises:
-      ValueError: an id2label that does not name 0 to n - 1, each otherwise.
+      ValueError: an id2label whose keys are not 0 to n - 1, or whose names are not all different.
     """
     found = values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(2)}
     if not isinstance(found, dict) or set(found) != {str(i) for i in range(len(found))}:
-        told = sorted(found)[:5] if isinstance(found, dict) else type(found).__name__
-        raise ValueError(f'{source}: id2label has {told}; expected an object with the keys "0", "1" and so on')
+        keys = sorted(found)[:5] if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f'{source}: id2label has {keys}; expected an object with the keys "0", "1" and so on')
     labels = [found[str(i)] for i in range(len(found))]
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise ValueError(f"{source}: the labels of id2label are {labels[:5]}; expected strings, each once")
@@ -60,7 +60,7 @@ def config_to_huggingface(
 
     Args:
       class_name: the class of transformers to name, "BertForMaskedLM" for example; None names the encoder alone.
-      tokenizer: whose pad_id it gets.
+      tokenizer: the config gets its pad_id.
       values: further entries, id2label for example.
     """
     record = record_of(encoder)

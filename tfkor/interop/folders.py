@@ -1,7 +1,13 @@
 """Checkpoints in folders: those of Hugging Face `transformers` in and out, and google-research's of TF 1 in."""
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
 
 from tfkor.files import new_folder, write_json
 from tfkor.interop.architectures import record_for, record_of
@@ -12,8 +18,10 @@ from tfkor.interop.tf1 import read_tf1, sizes_of
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
 from tfkor.known import did_you_mean
 from tfkor.layers.heads import DiscriminatorHead, MaskedLmHead, PairHead
+from tfkor.models.backbone import Backbone, Config
 from tfkor.models.folder import Pretrained
 from tfkor.tensor_files import write_safetensors
+from tfkor.text import Tokenizer
 
 # Files of TF 1 checkpoints that hold the sizes; ELECTRA's come without
 TF1_CONFIGS = {"bert": "bert_config.json", "albert": "albert_config.json"}
@@ -30,7 +38,16 @@ TASK_HEADS = ("classifier.", "qa_outputs.")  # of a model that was fine-tuned
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 
 
-def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=None, generator=False, **changes):
+def load_pretrained(
+    source: str | os.PathLike,
+    *,
+    dtype: str | None = None,
+    nfc: bool = False,
+    lowercase: bool | None = None,
+    revision: str | None = None,
+    generator: bool = False,
+    **changes: Any,
+) -> Pretrained:
     """Returns the Pretrained of a published checkpoint.
 
         pretrained = load_pretrained("klue/bert-base")                          # needs tfkor[hub] and a network, once
@@ -41,7 +58,7 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
       dtype: float32, mixed_bfloat16 or mixed_float16.
       nfc, lowercase: of the tokenizer, see `read_tokenizer`.
       revision: of a name: a commit, tag or branch.
-      generator: of google-research/electra's checkpoints, which hold both networks, the generator.
+      generator: whether to load the generator of a google-research/electra checkpoint, which holds both networks.
       changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
 
     Raises:
@@ -55,13 +72,13 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: not a folder; expected one of transformers or google-research")
     if (folder / "config.json").is_file():
-        place = folder / "config.json"
-        values = read_config(place)
+        config_file = folder / "config.json"
+        values = read_config(config_file)
         tensors = tensors_of(folder, values)
     else:
-        values, tensors, place = read_google(folder, generator)
-    encoder_class, config = config_from_huggingface(values, place, **changes)
-    check_embeddings(tensors, config, place)
+        values, tensors, config_file = read_google(folder, generator)
+    encoder_class, config = config_from_huggingface(values, config_file, **changes)
+    check_embeddings(tensors, config, config_file)
     encoder = encoder_class(config, dtype=dtype)
     try:
         heads = assign(encoder, tensors)
@@ -74,7 +91,7 @@ def load_pretrained(source, *, dtype=None, nfc=False, lowercase=None, revision=N
     return Pretrained(encoder, tokenizer, {type(head): head for head in heads})
 
 
-def fetch(name, revision=None):
+def fetch(name: str, revision: str | None = None) -> Path:
     """The folder of a model on the Hugging Face hub, downloaded once."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise FileNotFoundError(
@@ -83,7 +100,7 @@ def fetch(name, revision=None):
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise ModuleNotFoundError(f"{name} is no folder; to fetch it: pip install 'tfkor[hub]'") from error
+        raise ModuleNotFoundError(f"{name} is not a folder; to download it: pip install 'tfkor[hub]'") from error
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES)))
     except Exception as error:  # of many libraries below it, all about a network or a name
@@ -93,8 +110,8 @@ def fetch(name, revision=None):
         ) from error
 
 
-def read_google(folder, generator):
-    """(values of a config.json, tensors under Hugging Face's names, what to name in errors) of a TF 1 checkpoint."""
+def read_google(folder: Path, generator: bool) -> tuple[dict[str, Any], dict[str, np.ndarray], Path]:
+    """(values of a config.json, tensors under Hugging Face's names, file to name in errors) of a TF 1 checkpoint."""
     indices = sorted(folder.glob("*.index"))
     if len(indices) != 1:
         raise FileNotFoundError(
@@ -107,25 +124,25 @@ def read_google(folder, generator):
     path = folder / TF1_CONFIGS[kind]
     values = read_config(path)
     act = values.get("hidden_act", "gelu")
-    values = {**values, "model_type": kind, "hidden_act": "gelu_new" if act == "gelu" else act}  # gelu is tanh's there
+    values = {**values, "model_type": kind, "hidden_act": "gelu_new" if act == "gelu" else act}  # gelu is the tanh form
     return values, tensors, path
 
 
-def tensors_of(folder, values):
+def tensors_of(folder: Path, values: dict[str, Any]) -> dict[str, np.ndarray]:
     """The tensors of a folder of transformers as tfkor has them; `values` is what its config.json holds."""
     tensors = with_todays_names(read_tensors(folder))
     return record_for(values, folder / "config.json")[1].tensors_in(tensors, values)
 
 
-def check_embeddings(tensors, config, place):
-    """ValueError where the vocabularies differ, before an encoder is made of a size that no memory holds."""
+def check_embeddings(tensors: dict[str, np.ndarray], config: Config, source: object) -> None:
+    """Raises ValueError where the vocabularies differ, before an encoder is built that may be too large for memory."""
     for name, value in tensors.items():
         if name.endswith("embeddings.word_embeddings.weight") and len(value) != config.vocab_size:
-            raise ValueError(f"{place}: vocab_size is {config.vocab_size}, but wrong shape: {name} is {value.shape}")
+            raise ValueError(f"{source}: vocab_size is {config.vocab_size}, but wrong shape: {name} is {value.shape}")
 
 
-def with_todays_names(tensors):
-    """The tensors of a file of any age under the names of today, without buffers that are no weights."""
+def with_todays_names(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a file of any age under today's names, without buffers, which are not weights."""
     out = {}
     for name, value in tensors.items():
         if BUFFERS.search(name):
@@ -136,11 +153,11 @@ def with_todays_names(tensors):
     return out
 
 
-def assign(encoder, tensors):
-    """Gives the tensors to the encoder and to the heads that they are of; returns these heads.
+def assign(encoder: Backbone, tensors: dict[str, np.ndarray]) -> list[keras.layers.Layer]:
+    """Assigns the tensors to the encoder and to the heads that they belong to; returns these heads.
 
-    The head of a fine-tuned model is left away: `load_task` has it.
-    A pooler that the tensors don't have keeps its first weights: models without a head on it were saved without.
+    The head of a fine-tuned model is left out: `load_task` loads it. A pooler that the tensors don't hold keeps its
+    initial weights: models without a head on the pooler are saved without it.
     """
     record = record_of(encoder)
     prefix = record.prefix
@@ -156,7 +173,13 @@ def assign(encoder, tensors):
     return heads
 
 
-def save_huggingface(folder, encoder, tokenizer=None, heads=(), overwrite=False):
+def save_huggingface(
+    folder: str | os.PathLike,
+    encoder: Backbone,
+    tokenizer: Tokenizer | None = None,
+    heads: Sequence[keras.layers.Layer] = (),
+    overwrite: bool = False,
+) -> None:
     """Writes a folder that `transformers` loads, on PyTorch, with equal outputs: config.json, model.safetensors, and
     the tokenizer's files.
 

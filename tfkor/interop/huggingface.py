@@ -1,9 +1,10 @@
-"""Weights under the names that they have in the PyTorch models of Hugging Face `transformers`.
+"""Weights under the names of the PyTorch models of Hugging Face `transformers`.
 
 The tables of names are in `tfkor.interop.architectures`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from keras import ops
 from tfkor.interop.architectures import record_of
 from tfkor.layers.heads import MaskedLmHead, PairHead
 from tfkor.models.backbone import Backbone
+
+Entry = tuple[keras.Variable, str, list[str]]  # a weight, its path in tfkor, its names in transformers
 
 
 def from_huggingface(
@@ -26,14 +29,14 @@ def from_huggingface(
 
     Every tensor must be used and every weight be found; if one is not, nothing is assigned. With `heads`, layers of
     tfkor.layers, the tensors are those of a pretraining model: BertForPreTraining, ElectraForMaskedLM and so on. The
-    copies of tied weights may be missing, and so may the pooler of a model that has no head on it.
+    copies of tied weights may be missing, and so may the pooler of a model without a head on the pooler.
 
         from_huggingface(encoder, {name: t.numpy() for name, t in BertModel(config).state_dict().items()})
         from_huggingface(encoder, tensors, heads=[MaskedLmHead.of(encoder), PairHead.of(encoder)])
 
     Args:
       pooler: whether a pooler must be among the tensors of an encoder alone too.
-      prefix: whether the encoder's names begin with "bert." or the like also where there are no heads.
+      prefix: whether the encoder's names begin with "bert." or the like even without heads.
 
     Raises:
       ValueError: tensors that are missing, not expected or of another shape (all of them are listed), copies of tied
@@ -96,8 +99,10 @@ def to_huggingface(encoder: Backbone, heads: Sequence[keras.layers.Layer] = ()) 
     return tensors | {copy: tensors[name] for copy, name in tied_names(encoder, heads).items()}
 
 
-def weights_and_names(encoder, heads=(), prefix=False):
-    """Returns (weight, its path, its names there) for each weight of an encoder, and of heads, that have a table."""
+def weights_and_names(
+    encoder: Backbone, heads: Sequence[keras.layers.Layer] = (), prefix: bool = False
+) -> list[Entry]:
+    """Returns (weight, its path, its names in transformers) for each weight of an encoder and of its heads."""
     record = record_of(encoder)
     entries = entries_of(encoder, record.tensors, record.prefix if heads or prefix else "")
     for head in heads:
@@ -111,7 +116,8 @@ def weights_and_names(encoder, heads=(), prefix=False):
     return entries
 
 
-def entries_of(model, table, prefix):
+def entries_of(model: Any, table: dict[str, str | tuple[str, ...]], prefix: str) -> list[Entry]:
+    """An entry for each weight of a table that the model has."""
     entries = []
     for path, names in table.items():
         names = (names,) if isinstance(names, str) else names
@@ -122,8 +128,8 @@ def entries_of(model, table, prefix):
     return entries
 
 
-def weight_at(model, path):
-    """The weight of a path, or None where a config has left a layer on the way out: its attribute is None."""
+def weight_at(model: Any, path: str) -> keras.Variable | None:
+    """The weight at a path of attributes; None where a layer on the path is None, since the config leaves it out."""
     for part in path.split("."):
         model = model[int(part)] if part.isdigit() else getattr(model, part)
         if model is None:
@@ -131,23 +137,24 @@ def weight_at(model, path):
     return model
 
 
-def is_kernel(path):
+def is_kernel(path: str) -> bool:
     return path.endswith(".kernel")
 
 
-def is_pooler(entry):
+def is_pooler(entry: Entry) -> bool:
     return entry[1].startswith("pooler.")
 
 
-def no_head_on_pooler(heads):
+def no_head_on_pooler(heads: Sequence[keras.layers.Layer]) -> bool:
     return bool(heads) and not any(isinstance(head, PairHead) for head in heads)
 
 
-def tied_names(encoder, heads):
+def tied_names(encoder: Backbone, heads: Sequence[keras.layers.Layer]) -> dict[str, str]:
     """Returns {copy: name} of the weights that a state_dict holds twice."""
     return record_of(encoder).tied if any(isinstance(head, MaskedLmHead) for head in heads) else {}
 
 
-def tensor_shapes(weight, path, names):
+def tensor_shapes(weight: keras.Variable, path: str, names: list[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """(name, shape) of the tensors in transformers that make up a weight."""
     shape = (*weight.shape[:-1], weight.shape[-1] // len(names))
     return [(name, shape[::-1] if is_kernel(path) else shape) for name in names]

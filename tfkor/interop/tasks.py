@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from tfkor.files import new_folder, write_json
-from tfkor.interop.architectures import class_names_of, model_types, record_for, record_of
+from tfkor.interop.architectures import Architecture, class_names_of, model_types, record_for, record_of
 from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, labels_of, read_config
 from tfkor.interop.folders import check_embeddings, fetch, tensors_of
 from tfkor.interop.huggingface import from_huggingface, to_huggingface
@@ -37,7 +38,7 @@ def load_task(
     """Returns the TextClassifier, TokenTagger or QuestionAnswerer of a folder that `transformers` wrote.
 
     Args:
-      folder: or a name on the Hugging Face hub.
+      folder: a folder, or a name on the Hugging Face hub.
       dtype, nfc, lowercase, revision: as in `load_pretrained`.
       options: of the task, max_length for example.
 
@@ -117,16 +118,17 @@ def holds_task(folder: str | os.PathLike) -> bool:
     if not path.is_file():
         return False
     found = class_names_of(read_config(path))
-    return any(name == kind.format(begin) for name in found[:1] for begin in beginnings() for kind in CLASSES.values())
+    known = [kind.format(prefix) for prefix in class_prefixes() for kind in CLASSES.values()]
+    return any(name in known for name in found[:1])
 
 
-def beginnings():
-    """What the names of the classes of transformers begin with, of all architectures."""
+def class_prefixes() -> list[str]:
+    """The prefixes of the class names in transformers, of all architectures."""
     return [name for record in model_types().values() for name in record.class_names]
 
 
-def about_labels(task):
-    """What config.json says of a task's labels."""
+def about_labels(task: Task) -> dict[str, Any]:
+    """The entries of config.json about a task's labels."""
     if isinstance(task, QuestionAnswerer):
         return {}
     labels = task.labels or ["value"]
@@ -138,18 +140,18 @@ def about_labels(task):
     return values
 
 
-def task_of(values, record, folder):
+def task_of(values: dict[str, Any], record: Architecture, folder: Path) -> type[Task]:
     """The task's class, by the class of transformers in config.json."""
     found = (class_names_of(values) or ["nothing"])[0]
     for kind, name in CLASSES.items():
-        if found in [name.format(begin) for begin in record.class_names]:
+        if found in [name.format(prefix) for prefix in record.class_names]:
             return kind
     expected = ", ".join(name.format(record.class_name) for name in CLASSES.values())
     raise ValueError(f"{folder / 'config.json'}: architectures is {found!r}; expected one of {expected}")
 
 
-def head_names(task, record):
-    """(weight, its name in transformers) of what a task has beside its encoder."""
+def head_names(task: Task, record: Architecture) -> list[tuple[keras.Variable, str]]:
+    """(weight, its name in transformers) of the head of a task."""
     if isinstance(task, QuestionAnswerer):
         layers = {"qa_outputs": task.model.dense}
     elif isinstance(task, TokenTagger):
@@ -163,7 +165,7 @@ def head_names(task, record):
     ]
 
 
-def renamed(tensors, old, new):
+def renamed(tensors: dict[str, np.ndarray], old: str, new: str) -> dict[str, np.ndarray]:
     """The tensors, with the layer `old` under the name `new`."""
     return {
         new + name.removeprefix(old) if name.startswith(f"{old}.") else name: value for name, value in tensors.items()

@@ -1,7 +1,10 @@
 """The tensors of a Hugging Face folder: model.safetensors, pytorch_model.bin, and either in several files."""
 
 import json
+import os
 from pathlib import Path
+
+import numpy as np
 
 from tfkor.interop.torch_files import read_torch_file
 from tfkor.tensor_files import read_safetensors
@@ -9,7 +12,7 @@ from tfkor.tensor_files import read_safetensors
 FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-def read_tensors(folder):
+def read_tensors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns {name: array} of the first of FILES that a folder has; bfloat16 becomes float32.
 
     Raises:
@@ -24,15 +27,15 @@ def read_tensors(folder):
     raise FileNotFoundError(f"{folder}: no weights; expected one of {', '.join(FILES)}")
 
 
-def read_file(path):
+def read_file(path: Path) -> dict[str, np.ndarray]:
     return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
 
 
-def read_index(path):
-    """The tensors of the files that an index names, which must stand beside it."""
+def read_index(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of the files that an index names, which must be in the folder of the index."""
     try:
-        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        files = sorted(set(places.values()))
+        file_of = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        files = sorted(set(file_of.values()))
         wrong = [name for name in files if Path(name).name != name or Path(name).suffix not in (".safetensors", ".bin")]
         wrong += [name for name in files if len(name) > 255]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -46,6 +49,6 @@ def read_index(path):
         if not (path.parent / name).is_file():
             raise FileNotFoundError(f"{path.parent / name}: no such file; {path.name} names it")
         tensors |= read_file(path.parent / name)
-    if missing := sorted(set(places) - set(tensors)):
-        raise ValueError(f"{path}: {missing[0]} is not in {places[missing[0]]}; expected it there")
+    if missing := sorted(set(file_of) - set(tensors)):
+        raise ValueError(f"{path}: {missing[0]} is not in {file_of[missing[0]]}; expected it there")
     return tensors

@@ -1,11 +1,13 @@
 """Checkpoints of google-research/bert, albert and electra, written by TensorFlow 1, under Hugging Face's names.
 
-A kernel is [in, out] there, and [out, in] in PyTorch; `output_weights` are [out, in] in both. The optimizers' slots
-(optimization.py of each) and the global step are left out.
+A kernel is [in, out] in these checkpoints, and [out, in] in PyTorch; `output_weights` are [out, in] in both. The
+optimizers' slots (optimization.py of each) and the global step are left out.
 """
 
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,15 +28,15 @@ BERT = [
     (r"^cls/seq_relationship/output_bias$", "cls/seq_relationship/bias"),
 ]
 ALBERT_LAYER = r"^bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/"
-ALBERT_THERE = r"albert/encoder/albert_layer_groups/\1/albert_layers/\2/"
+ALBERT_TARGET = r"albert/encoder/albert_layer_groups/\1/albert_layers/\2/"
 ALBERT = [
-    (ALBERT_LAYER + r"attention_1/self/(query|key|value)/", ALBERT_THERE + r"attention/\3/"),
-    (ALBERT_LAYER + r"attention_1/output/dense/", ALBERT_THERE + "attention/dense/"),
-    (ALBERT_LAYER + r"LayerNorm/", ALBERT_THERE + "attention/LayerNorm/"),
-    (ALBERT_LAYER + r"ffn_1/intermediate/dense/", ALBERT_THERE + "ffn/"),
-    (ALBERT_LAYER + r"ffn_1/intermediate/output/dense/", ALBERT_THERE + "ffn_output/"),
-    (ALBERT_LAYER + r"LayerNorm_1/gamma$", ALBERT_THERE + "full_layer_layer_norm/weight"),
-    (ALBERT_LAYER + r"LayerNorm_1/beta$", ALBERT_THERE + "full_layer_layer_norm/bias"),
+    (ALBERT_LAYER + r"attention_1/self/(query|key|value)/", ALBERT_TARGET + r"attention/\3/"),
+    (ALBERT_LAYER + r"attention_1/output/dense/", ALBERT_TARGET + "attention/dense/"),
+    (ALBERT_LAYER + r"LayerNorm/", ALBERT_TARGET + "attention/LayerNorm/"),
+    (ALBERT_LAYER + r"ffn_1/intermediate/dense/", ALBERT_TARGET + "ffn/"),
+    (ALBERT_LAYER + r"ffn_1/intermediate/output/dense/", ALBERT_TARGET + "ffn_output/"),
+    (ALBERT_LAYER + r"LayerNorm_1/gamma$", ALBERT_TARGET + "full_layer_layer_norm/weight"),
+    (ALBERT_LAYER + r"LayerNorm_1/beta$", ALBERT_TARGET + "full_layer_layer_norm/bias"),
     (r"^bert/pooler/dense/", "albert/pooler/"),
     (r"^bert/", "albert/"),
     (r"^cls/predictions/transform/", "predictions/"),
@@ -51,12 +53,12 @@ GENERATOR = [
 ]
 
 
-def read_tf1(path, generator=False):
+def read_tf1(path: str | os.PathLike, generator: bool = False) -> tuple[str, dict[str, np.ndarray]]:
     """Returns ("bert", "albert" or "electra", {Hugging Face's name: float32 array}) of a TF 1 checkpoint.
 
     Args:
       path: the checkpoint's prefix, such as bert_model.ckpt, or its .index file.
-      generator: of an ELECTRA checkpoint, which holds both networks, the generator in place of the discriminator.
+      generator: of an ELECTRA checkpoint, which holds both networks, the generator instead of the discriminator.
 
     Raises:
       FileNotFoundError: no such checkpoint.
@@ -81,7 +83,7 @@ def read_tf1(path, generator=False):
     return kind, dict(renamed(name, value, rules) for name, value in tensors.items())
 
 
-def architecture(tensors, source):
+def architecture(tensors: dict[str, np.ndarray], source: object) -> str:
     if any(name.startswith("electra/") for name in tensors):
         return "electra"
     if any("/inner_group_" in name for name in tensors):
@@ -93,8 +95,8 @@ def architecture(tensors, source):
     )
 
 
-def one_network(tensors, generator):
-    """What belongs to the discriminator, or to the generator, which has its embeddings from the other."""
+def one_network(tensors: dict[str, np.ndarray], generator: bool) -> dict[str, np.ndarray]:
+    """The tensors of the discriminator, or those of the generator, which may share the discriminator's embeddings."""
     out = {}
     for name, value in tensors.items():
         generators = name.startswith("generator")
@@ -104,15 +106,15 @@ def one_network(tensors, generator):
     return out
 
 
-def renamed(name, value, rules):
-    """(Hugging Face's name, the array as it is there)"""
+def renamed(name: str, value: np.ndarray, rules: list[tuple[str, str]]) -> tuple[str, np.ndarray]:
+    """(Hugging Face's name, the array in PyTorch's layout)"""
     new = name
     for pattern, replacement in (*rules, *COMMON):
         new = re.sub(pattern, replacement, new)
     return new.replace("/", "."), np.asarray(value.T if name.endswith("/kernel") else value, np.float32)
 
 
-def sizes_of(kind, tensors):
+def sizes_of(kind: str, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
     """The fields of a config that shapes show, for the checkpoints of ELECTRA, which come without a file of sizes.
 
     The heads are taken to be 64 wide, as in all published models.

@@ -1,16 +1,20 @@
 """Tensors of pytorch_model.bin, without PyTorch and without running what is in the file.
 
-A checkpoint of PyTorch is a pickle, a program for a small machine that can call anything. This reader has a machine of
-its own that knows the few operations and names that a dict of tensors needs (torch/serialization.py, torch/_utils.py,
-and Python's pickletools for what the operations mean); at any other it stops with an error.
+A checkpoint of PyTorch is a pickle, a program for a small virtual machine that can call anything. This reader has a
+virtual machine of its own that knows only the operations and names that a dict of tensors needs
+(torch/serialization.py, torch/_utils.py, and Python's pickletools for the meaning of the operations); at any other it
+raises an error.
 """
 
 import io
 import math
+import os
 import pickletools
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -41,7 +45,7 @@ MARK = object()
 
 
 class UnsafeFile(ValueError):
-    """A file that is no dict of plain tensors."""
+    """A file that is not a dict of plain tensors."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Tensor:
     strides: tuple
 
 
-def read_torch_file(path):
+def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns {name: array} of a file that torch.save wrote of a state_dict, in either of PyTorch's formats.
 
     bfloat16 becomes float32; the other types stay.
@@ -90,7 +94,7 @@ def read_torch_file(path):
         raise ValueError(f"{path}: damaged or truncated ({type(error).__name__}: {error})") from error
 
 
-def read_zip(path):
+def read_zip(path: Path) -> dict[str, np.ndarray]:
     """Since PyTorch 1.6: a zip with NAME/data.pkl and NAME/data/KEY for each storage."""
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
@@ -111,7 +115,7 @@ def read_zip(path):
         return arrays(tensors, values)
 
 
-def read_legacy(path):
+def read_legacy(path: Path) -> dict[str, np.ndarray]:
     """Before PyTorch 1.6: five pickles, one after the other, then the storages."""
     with open(path, "rb") as file:
         start = file.read(2)
@@ -140,8 +144,8 @@ def read_legacy(path):
         return arrays(tensors, lambda storage: found[storage.key])
 
 
-def tensors_of(value):
-    """Checks that what a pickle made is a dict of tensors."""
+def tensors_of(value: Any) -> dict[str, Tensor]:
+    """The result of a pickle, if it is a dict of tensors; else UnsafeFile."""
     if not isinstance(value, dict):
         raise UnsafeFile(f"found a {type(value).__name__}")
     for name, tensor in value.items():
@@ -150,7 +154,7 @@ def tensors_of(value):
     return value
 
 
-def arrays(tensors, values):
+def arrays(tensors: dict[str, Tensor], values: Callable[[Storage], bytes]) -> dict[str, np.ndarray]:
     """{name: Tensor} and a function Storage -> bytes -> {name: array}."""
     storages, out = {}, {}
     for name, tensor in tensors.items():
@@ -167,33 +171,33 @@ def arrays(tensors, values):
     return out
 
 
-def itemsize(kind):
+def itemsize(kind: str) -> int:
     return 2 if STORAGES[kind] == "bfloat16" else np.dtype(STORAGES[kind]).itemsize
 
 
-def to_array(data, kind):
+def to_array(data: bytes, kind: str) -> np.ndarray:
     if STORAGES[kind] == "bfloat16":
         return from_bfloat16(np.frombuffer(data, "<u2"))
     return np.frombuffer(data, STORAGES[kind])
 
 
-# === The machine ===
+# === The virtual machine ===
 
 
-def run(file):
-    """Runs one pickle; returns what it made of numbers, strings, tuples, lists, dicts, Storages and Tensors."""
+def run(file: BinaryIO) -> Any:
+    """Runs one pickle; returns its result, made of numbers, strings, tuples, lists, dicts, Storages and Tensors."""
     stack, memo = [], {}
     try:
         for opcode, argument, _ in pickletools.genops(file):
             if opcode.name == "STOP":
                 return stack.pop()
             step(opcode.name, argument, stack, memo)
-    except ValueError as error:  # of pickletools, for bytes that are no pickle
+    except ValueError as error:  # of pickletools, for bytes that are not a pickle
         raise error if isinstance(error, UnsafeFile) else EOFError(str(error)) from error
     raise EOFError("the pickle has no end")
 
 
-def step(name, argument, stack, memo):
+def step(name: str, argument: Any, stack: list, memo: dict[int, Any]) -> None:
     if name in CONSTANTS:
         stack.append(argument)
     elif name in VALUES:
@@ -208,15 +212,15 @@ def step(name, argument, stack, memo):
         raise UnsafeFile(f"found the pickle operation {name}")
 
 
-def from_mark(stack):
-    """Takes what stands above the last mark, and the mark."""
+def from_mark(stack: list) -> list:
+    """Pops the values above the last mark, and the mark."""
     start = max(i for i, value in enumerate(stack) if value is MARK)
     values = stack[start + 1 :]
     del stack[start:]
     return values
 
 
-def take(stack, count):
+def take(stack: list, count: int) -> list:
     if len(stack) < count:
         raise IndexError("the stack is empty")
     values = stack[len(stack) - count :]
@@ -224,26 +228,26 @@ def take(stack, count):
     return values
 
 
-def set_items(pairs, stack):
+def set_items(pairs: list, stack: list) -> None:
     if not isinstance(stack[-1], dict) or len(pairs) % 2:
-        raise UnsafeFile("found items of something that is no dict")
+        raise UnsafeFile("found items of something that is not a dict")
     stack[-1].update(zip(pairs[::2], pairs[1::2]))
 
 
-def append(values, stack):
+def append(values: list, stack: list) -> None:
     if not isinstance(stack[-1], list):
-        raise UnsafeFile("found values of something that is no list")
+        raise UnsafeFile("found values of something that is not a list")
     stack[-1].extend(values)
 
 
-def find_name(argument, stack):
+def find_name(argument: str, stack: list) -> None:
     module, _, name = argument.partition(" ")
     if (module, name) not in NAMES:
         raise UnsafeFile(f"found the name {module}.{name}")
     stack.append(Name(module, name))
 
 
-def persistent(_, stack):
+def persistent(_: Any, stack: list) -> None:
     (found,) = take(stack, 1)
     if not (isinstance(found, tuple) and len(found) in (5, 6) and found[0] == "storage" and found[5:] in ((), (None,))):
         raise UnsafeFile(f"found the reference {found!r:.80}")
@@ -253,7 +257,7 @@ def persistent(_, stack):
     stack.append(Storage(kind.name, key, size))
 
 
-def reduce(_, stack):
+def reduce(_: Any, stack: list) -> None:
     function, arguments = take(stack, 2)
     if function == Name("collections", "OrderedDict") and arguments == ():
         stack.append({})
@@ -265,11 +269,11 @@ def reduce(_, stack):
         raise UnsafeFile(f"found a call of {function!r:.80}")
 
 
-def is_count(value):
+def is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def is_tensor(arguments):
+def is_tensor(arguments: Any) -> bool:
     """(storage, offset, shape, strides, requires_grad, hooks[, metadata])"""
     if not isinstance(arguments, tuple) or len(arguments) not in (6, 7) or not isinstance(arguments[0], Storage):
         return False
@@ -278,12 +282,12 @@ def is_tensor(arguments):
     return is_count(offset) and sizes and all(map(is_count, shape + strides))
 
 
-def is_parameter(arguments):
+def is_parameter(arguments: Any) -> bool:
     return isinstance(arguments, tuple) and len(arguments) == 3 and isinstance(arguments[0], Tensor)
 
 
-def build(_, stack):
-    """Attributes of an OrderedDict: a state_dict has `_metadata`, which says nothing of its tensors."""
+def build(_: Any, stack: list) -> None:
+    """Ignores the attributes of an OrderedDict: a state_dict has `_metadata`, which isn't about its tensors."""
     take(stack, 1)
     if not isinstance(stack[-1], dict):
         raise UnsafeFile(f"found attributes of a {type(stack[-1]).__name__}")

@@ -1,13 +1,14 @@
-"""Activations under the names that published configs have for them."""
+"""Activations by their names in published configs."""
 
 from collections.abc import Callable
 
 from keras import ops
 
 from tfkor.layers.fast.gradients import gelu
+from tfkor.layers.inputs import Tensor
 
 
-def gelu_new(x):
+def gelu_new(x: Tensor) -> Tensor:
     """The tanh approximation of gelu, as google-research/albert, electra and GPT-2 use it."""
     return ops.gelu(x, approximate=True)
 

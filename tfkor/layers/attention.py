@@ -6,6 +6,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -29,7 +30,7 @@ def dot_product_attention(
       key, value: [B, N, S, D].
       bias: float32 that fits [B, N, Q, S], added to the scores: -1e9 where nothing may be attended to.
       dropout: a function of the probabilities, or None.
-      scale: of the scores, in place of 1 / sqrt(D).
+      scale: of the scores, instead of 1 / sqrt(D).
 
     Returns:
       context [B, N, Q, D], and the probabilities [B, N, Q, S] as they were before dropout.
@@ -43,11 +44,11 @@ def dot_product_attention(
 
 
 def attention_bias(mask: Tensor, positions: Tensor | None = None) -> Tensor:
-    """What keeps a token from padding, and from other texts in its row: float32 [B, 1, 1 or S, S], 0 or -1e9.
+    """The bias that hides padding, and other texts of a packed row: float32 [B, 1, 1 or S, S], 0 or -1e9.
 
     Args:
-      mask: int [B, S], 1 for a token and 0 for padding; or int [B, S, S], said for each pair of tokens.
-      positions: given where several texts share a row (sequence packing): then `mask` [B, S] numbers the texts from 1,
+      mask: int [B, S], 1 for a token and 0 for padding; or int [B, S, S], for each pair of tokens.
+      positions: given with sequence packing, several texts in one row: then `mask` [B, S] numbers the texts from 1,
         and a token attends to those of its own text only.
     """
     if positions is not None and len(mask.shape) == 2:
@@ -78,8 +79,8 @@ class SelfAttention(keras.layers.Layer):
       dropout: of the probabilities.
       initializer_range: standard deviation of the kernels at the start.
 
-    With `queries`, some positions of x [B, Q, H], only these attend: context [B, Q, H], probabilities [B, N, Q, S].
-    `seed`, from `draw_seed`, says what is dropped.
+    With `queries`, the vectors of some positions of x [B, Q, H], only these attend: context [B, Q, H], probabilities
+    [B, N, Q, S]. `seed`, from `draw_seed`, is the seed of the dropout.
     """
 
     def __init__(
@@ -106,12 +107,19 @@ class SelfAttention(keras.layers.Layer):
         self.output_dense = dense(hidden_size, "output_dense")
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         for layer in (self.query, self.key_value, self.output_dense):
             layer.build((None, None, self.hidden_size))
         self.built = True
 
-    def call(self, x, bias=None, queries=None, seed=None, training=False):
+    def call(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        queries: Tensor | None = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> tuple[Tensor, Tensor]:
         query = self.query(x if queries is None else queries)  # [B, Q, H]
         key, value = ops.split(self.key_value(x), 2, axis=-1)  # [B, S, H] each
         query, key, value = (split_heads(part, self.num_heads) for part in (query, key, value))  # [B, N, Q or S, D]
@@ -122,9 +130,9 @@ class SelfAttention(keras.layers.Layer):
 
     @property
     def projections(self) -> dict[str, keras.layers.Layer]:
-        """{name: dense layer} of those that queries, keys and values come from."""
+        """{name: dense layer} of the projections to queries, keys and values."""
         return {"query": self.query, "key_value": self.key_value}
 
-    def draw_seed(self):
-        """Returns the seed of the next call's dropout; a call with it can be computed again."""
+    def draw_seed(self) -> Any:
+        """Returns the seed of the next call's dropout; a call with this seed can be repeated exactly."""
         return self.dropout.draw_seed()

@@ -4,11 +4,14 @@
     N  attention heads      I  intermediate_size     Q  positions that attend; S, unless fewer are asked for
 """
 
+from typing import Any
+
 import keras
 
 from tfkor.layers.activations import activation_function
 from tfkor.layers.attention import SelfAttention
 from tfkor.layers.dropout import Dropout
+from tfkor.layers.inputs import Tensor
 from tfkor.layers.norm import LayerNorm
 
 
@@ -18,20 +21,20 @@ class TransformerBlock(keras.layers.Layer):
         x = norm(x + dropout(attention(x)))
         x = norm(x + dropout(W2 act(W1 x)))
 
-    x [B, S, H] and what else its attention takes, a bias float32 [B, 1, 1 or S, S] -> (x [B, S, H], probabilities
-    [B, N, S, S]).
+    x [B, S, H] and the further arguments of its attention, a bias float32 [B, 1, 1 or S, S] -> (x [B, S, H],
+    probabilities [B, N, S, S]).
 
     Args:
       hidden_size, num_attention_heads, intermediate_size: H, N, I.
       hidden_act: activation of the feed-forward network, see `activation_function`.
-      hidden_dropout, attention_dropout: of what goes onto the residual, and of the attention's probabilities.
+      hidden_dropout, attention_dropout: rates before each residual addition, and of the attention's probabilities.
       layer_norm_eps: epsilon of both norms.
       initializer_range: standard deviation of the kernels at the start.
       attention: a layer with the call of `SelfAttention`, its `projections`, `output_dense` and `draw_seed`; by default
-        one of these.
+        a `SelfAttention`.
 
-    `queries` and `seeds` are there for speed and memory (`tfkor.layers.fast`). With `queries`, some positions of x
-    [B, Q, H], only these are computed. `seeds`, from `draw_seeds`, say what is dropped.
+    `queries` and `seeds` serve speed and memory (`tfkor.layers.fast`). With `queries`, the vectors of some positions of
+    x [B, Q, H], only these are computed. `seeds`, from `draw_seeds`, are those of the dropouts.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = Dropout(hidden_dropout, dtype=policy, name="dropout")
 
     @classmethod
-    def of(cls, config, attention: keras.layers.Layer | None = None, **kwargs) -> "TransformerBlock":
+    def of(cls, config: Any, attention: keras.layers.Layer | None = None, **kwargs) -> "TransformerBlock":
         """Returns the block of a config of `tfkor.models`; `kwargs` are those of a Keras layer."""
         return cls(
             config.hidden_size,
@@ -81,7 +84,7 @@ class TransformerBlock(keras.layers.Layer):
             **kwargs,
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         hidden = (None, None, self.hidden_size)
         self.attention.build(hidden)
         self.attention_norm.build(hidden)
@@ -92,11 +95,13 @@ class TransformerBlock(keras.layers.Layer):
 
     @property
     def dense_layers(self) -> dict[str, keras.layers.Layer]:
-        """{name: dense layer} of all that it has."""
+        """{name: dense layer} of all dense layers of the block."""
         inner = {"intermediate_dense": self.intermediate_dense, "output_dense": self.output_dense}
         return {**self.attention.projections, "attention_output": self.attention.output_dense, **inner}
 
-    def call(self, x, *context, queries=None, seeds=None, training=False):
+    def call(
+        self, x: Tensor, *context: Tensor, queries: Tensor | None = None, seeds: Any = None, training: bool = False
+    ) -> tuple[Tensor, Tensor]:
         seeds = (None, None, None) if seeds is None else seeds
         attended, probabilities = self.attention(  # [B, Q, H], [B, N, Q, S]
             x, *context, queries=queries, seed=seeds[0], training=training
@@ -107,6 +112,6 @@ class TransformerBlock(keras.layers.Layer):
         inner = self.dropout(self.output_dense(inner), training=training, seed=seeds[2])  # [B, Q, H]
         return self.output_norm(x + inner), probabilities
 
-    def draw_seeds(self):
-        """Returns the seeds of the next call's three dropouts; a call with them can be computed again."""
+    def draw_seeds(self) -> tuple:
+        """Returns the seeds of the next call's three dropouts; a call with these seeds can be repeated exactly."""
         return self.attention.draw_seed(), self.dropout.draw_seed(), self.dropout.draw_seed()

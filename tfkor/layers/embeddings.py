@@ -1,4 +1,6 @@
-"""The tables that the vectors of tokens come from, and what is done to their sum (Devlin et al. 2019, figure 2)."""
+"""Word, position and segment embeddings, and the norm and dropout of their sum (Devlin et al. 2019, figure 2)."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,13 +14,13 @@ from tfkor.layers.positions import learned_positions
 class Embeddings(keras.layers.Layer):
     """Word, position and segment embeddings, then layer norm and dropout: int [B, S] -> [B, S, E].
 
-    `words`, `positions` and `segments` look each of them up, `norm` and `dropout` are what follows their sum. Calling
-    the layer does it all: without `segment_ids` every token is of segment 0, without `positions`, int [B, S], the
+    `words`, `positions` and `segments` look up one table each; `norm` and `dropout` follow their sum. Calling the layer
+    does all of this: without `segment_ids` every token is in segment 0, without `positions`, int [B, S], the
     tokens of a row are at 0 ... S - 1. Position 0 is row `position_offset` of the table. A table of 0 rows is left
     out: some models have no positions, or no segments.
 
     Raises:
-      ValueError: ids that a table doesn't hold, rows that are longer than `max_length`.
+      ValueError: ids that a table doesn't hold, rows longer than `max_length`.
     """
 
     def __init__(
@@ -45,14 +47,14 @@ class Embeddings(keras.layers.Layer):
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     @classmethod
-    def of(cls, config, embedding_size: int, **kwargs) -> "Embeddings":
-        """Returns the embeddings of a config of `tfkor.models`; `kwargs` are more arguments, or in place of its own."""
+    def of(cls, config: Any, embedding_size: int, **kwargs) -> "Embeddings":
+        """Returns the embeddings of a config of `tfkor.models`; `kwargs` add arguments or override the config's."""
         fields = ("vocab_size", "max_position_embeddings", "type_vocab_size")
         fields += ("layer_norm_eps", "initializer_range", "position_offset")
         options = {name: getattr(config, name) for name in fields} | {"dropout": config.hidden_dropout_prob}
         return cls(embedding_size=embedding_size, **{**options, **kwargs})
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         def table(rows, name):
             if rows == 0:
                 return None
@@ -67,7 +69,7 @@ class Embeddings(keras.layers.Layer):
         self.built = True
 
     def words(self, word_ids: Tensor) -> Tensor:
-        """int [B, S] -> [B, S, E], in the table's precision: one that is cast as a whole takes longer than its rows."""
+        """int [B, S] -> [B, S, E], in the table's precision: casting the whole table takes longer than its rows."""
         if len(word_ids.shape) != 2:
             raise ValueError(f"input_word_ids has the shape {tuple(word_ids.shape)}; expected [B, S], rows of ids")
         check_ids(word_ids, self.vocab_size)
@@ -87,7 +89,13 @@ class Embeddings(keras.layers.Layer):
         chosen = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.variable_dtype)
         return ops.matmul(chosen, self.token_type_embeddings)
 
-    def call(self, word_ids, segment_ids=None, positions=None, training=False):
+    def call(
+        self,
+        word_ids: Tensor,
+        segment_ids: Tensor | None = None,
+        positions: Tensor | None = None,
+        training: bool = False,
+    ) -> Tensor:
         x = self.words(word_ids)
         if self.position_embeddings is not None:
             x = x + self.positions(ops.shape(word_ids)[1], positions)

@@ -1,26 +1,30 @@
 """Output layers of pretraining; their losses are computed from the logits, which are float32."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfkor.layers.activations import activation_function
+from tfkor.layers.inputs import Tensor
 from tfkor.layers.norm import LayerNorm
 
 
 class MaskedLmHead(keras.layers.Layer):
     """x [B, P, H] and the word embeddings [V, E] -> logits float32 [B, P, V] (Devlin et al. 2019, section 3.1).
 
-    x holds the vectors at the masked positions, `gather_positions`, or those of all. A dense layer H -> E, activation
-    and norm, then the similarity to each word embedding, and a bias: the embeddings are the output layer's weights.
+    x holds the vectors at the masked positions, from `gather_positions`, or at all positions. A dense
+    layer H -> E, activation and norm, then the product with each word embedding, and a bias: the embeddings are the
+    output layer's weights.
     """
 
     def __init__(
         self,
-        embedding_size,
-        vocab_size,
-        hidden_act="gelu",
-        layer_norm_eps=1e-12,
-        initializer_range=0.02,
+        embedding_size: int,
+        vocab_size: int,
+        hidden_act: str = "gelu",
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -31,7 +35,7 @@ class MaskedLmHead(keras.layers.Layer):
         self.norm = LayerNorm(layer_norm_eps, dtype=self.dtype_policy, name="norm")
 
     @classmethod
-    def of(cls, encoder, name="masked_lm_head"):
+    def of(cls, encoder: Any, name: str = "masked_lm_head") -> "MaskedLmHead":
         """Returns the head of an encoder, built."""
         config, (vocab_size, embedding_size) = encoder.config, encoder.word_embeddings.shape
         options = dict(initializer_range=config.initializer_range, dtype=encoder.dtype_policy, name=name)
@@ -39,13 +43,13 @@ class MaskedLmHead(keras.layers.Layer):
         head.build((None, None, config.hidden_size))
         return head
 
-    def build(self, x_shape, table_shape=None):
+    def build(self, x_shape: tuple, table_shape: tuple | None = None) -> None:
         self.dense.build(x_shape)
         self.norm.build((*x_shape[:-1], self.embedding_size))
         self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", autocast=False, name="bias")
         self.built = True
 
-    def call(self, x, table):
+    def call(self, x: Tensor, table: Tensor) -> Tensor:
         x = self.norm(self.activation(self.dense(x)))  # [B, P, E]
         logits = ops.matmul(x, ops.transpose(ops.cast(table, self.compute_dtype)))  # [B, P, V]
         return ops.cast(logits, "float32") + self.bias
@@ -55,32 +59,32 @@ class PairHead(keras.layers.Layer):
     """pooled_output [B, H] -> logits float32 [B, 2]: is the second sentence the next one, or are the two swapped?
 
     Next sentence prediction (Devlin et al. 2019, section 3.1), sentence order prediction (Lan et al. 2020, section
-    3.1). Class 0 is the pair as it stands in the text.
+    3.1). Class 0 is the pair in the order of the text.
     """
 
-    def __init__(self, initializer_range=0.02, **kwargs):
+    def __init__(self, initializer_range: float = 0.02, **kwargs):
         super().__init__(**kwargs)
         self.dense = dense(2, initializer_range, "dense", "float32")
 
     @classmethod
-    def of(cls, encoder, name="pair_head"):
+    def of(cls, encoder: Any, name: str = "pair_head") -> "PairHead":
         """Returns the head of an encoder, built."""
         head = cls(encoder.config.initializer_range, dtype=encoder.dtype_policy, name=name)
         head.build((None, encoder.config.hidden_size))
         return head
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.dense.build(input_shape)
         self.built = True
 
-    def call(self, pooled_output):
+    def call(self, pooled_output: Tensor) -> Tensor:
         return self.dense(pooled_output)
 
 
 class DiscriminatorHead(keras.layers.Layer):
     """sequence_output [B, S, H] -> logits float32 [B, S]: positive where a token seems replaced (Clark et al. 2020)."""
 
-    def __init__(self, hidden_size, hidden_act="gelu", initializer_range=0.02, **kwargs):
+    def __init__(self, hidden_size: int, hidden_act: str = "gelu", initializer_range: float = 0.02, **kwargs):
         super().__init__(**kwargs)
         self.activation = activation_function(hidden_act)
         self.dense = dense(hidden_size, initializer_range, "dense", self.dtype_policy)
@@ -88,7 +92,7 @@ class DiscriminatorHead(keras.layers.Layer):
         self.hidden_size = hidden_size
 
     @classmethod
-    def of(cls, encoder, name="discriminator_head"):
+    def of(cls, encoder: Any, name: str = "discriminator_head") -> "DiscriminatorHead":
         """Returns the head of an encoder, built."""
         config = encoder.config
         options = dict(dtype=encoder.dtype_policy, name=name)
@@ -96,24 +100,24 @@ class DiscriminatorHead(keras.layers.Layer):
         head.build((None, None, config.hidden_size))
         return head
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.dense.build(input_shape)
         self.prediction.build((*input_shape[:-1], self.hidden_size))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return self.prediction(self.activation(self.dense(x)))[..., 0]
 
 
 HEADS = {head.__name__: head for head in (MaskedLmHead, PairHead, DiscriminatorHead)}  # as files name them
 
 
-def gather_positions(x, positions):
+def gather_positions(x: Tensor, positions: Tensor) -> Tensor:
     """x [B, S, H], positions int [B, P] -> the vectors at these positions [B, P, H]."""
     chosen = ops.one_hot(positions, ops.shape(x)[1], dtype=x.dtype)  # [B, P, S]; a lookup's gradient would be a scatter
     return ops.matmul(chosen, x)
 
 
-def dense(units, initializer_range, name, policy):
+def dense(units: int, initializer_range: float, name: str, policy: Any) -> keras.layers.Dense:
     initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
     return keras.layers.Dense(units, kernel_initializer=initializer, dtype=policy, name=name)

@@ -10,11 +10,11 @@ INPUT_NAMES = ("input_word_ids", "input_mask", "segment_ids")
 
 
 def as_batch(inputs: Batch | list[Tensor] | tuple[Tensor, ...]) -> Batch:
-    """Returns a dict of the three inputs, each int [B, S], and of whatever else a dict held beside them.
+    """Returns a dict of the three inputs, each int [B, S], and of the other keys of a dict.
 
     Args:
-      inputs: a list of three tensors in the order of INPUT_NAMES, or a dict; it may say `input_type_ids` for
-        `segment_ids`, as later hub models do. Its other keys are left as they are: labels, for example.
+      inputs: a list of three tensors in the order of INPUT_NAMES, or a dict; it may have `input_type_ids` for
+        `segment_ids`, as later hub models do. Its other keys are kept: labels, for example.
 
     Raises:
       ValueError: not three tensors, or a dict without one of the three.
@@ -54,8 +54,8 @@ def given_positions(batch: Batch, max_length: int) -> Tensor | None:
 def check_ids(ids: Tensor, size: int, name: str = "input_word_ids") -> None:
     """Raises ValueError where `ids`, int [B, S] or [S], holds an id outside 0 ... size - 1.
 
-    Encoders call it. It sees arrays and tensors that have values, not those of a graph that is being compiled; there,
-    TensorFlow raises on the CPU without XLA for ids that are too large, and all else computes with some other vector.
+    Encoders call it. It checks arrays and tensors that have values, not those of a graph that is being compiled. There,
+    TensorFlow raises on the CPU without XLA for ids that are too large; otherwise the result has some other vector.
     """
     try:
         ids = np.atleast_2d(np.asarray(ids))

@@ -1,6 +1,6 @@
-"""One vector for a row out of what an encoder gives for its tokens: small objects that a task holds.
+"""Pooling: one vector for each row from the outputs of an encoder, as small objects that a task holds.
 
-Each names the `outputs` of an encoder that it needs, so that the encoder computes no more than these.
+Each names the `outputs` of an encoder that it needs, so that the encoder computes only these.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ POOLINGS = {kind.name: kind for kind in (First, Max, Mean)}
 
 
 def get_pooling(pooling: str | Pooling) -> Pooling:
-    """ "mean" -> Mean(); an object is given back as it is.
+    """ "mean" -> Mean(); an object is returned as it is.
 
     Raises:
       ValueError: no such pooling.

@@ -1,4 +1,4 @@
-"""Where a token stands: parts that models add to their embeddings or to their attention."""
+"""Positions of tokens: terms that models add to their embeddings or to their attention."""
 
 import numpy as np
 from keras import ops
@@ -21,7 +21,7 @@ def learned_positions(table: Tensor, length: int | Tensor, positions: Tensor | N
 
 
 def positions_of_tokens(mask: Tensor) -> Tensor:
-    """Counts the tokens that a mask int [B, S] shows from 0, int [B, S]; padding has -1 wherever it is (fairseq)."""
+    """Numbers the tokens of a mask int [B, S] from 0, int [B, S]; padding has -1 wherever it is (fairseq)."""
     mask = ops.cast(mask, "int32")
     return ops.cumsum(mask, axis=1) * mask - 1
 
@@ -29,10 +29,10 @@ def positions_of_tokens(mask: Tensor) -> Tensor:
 def relative_rows(length: int, span: int, buckets: int = -1, reach: int = 0) -> np.ndarray:
     """The row of a table of 2 `span` relative positions for each distance from length - 1 down to 1 - length.
 
-    Distance 0 has the row `span`; what is further away than the table reaches has the first or the last one.
+    Distance 0 has the row `span`; distances beyond the table have the first or the last row.
 
     Args:
-      buckets, reach: see `log_buckets`; each distance is one by itself where there are no buckets.
+      buckets, reach: see `log_buckets`; without buckets each distance has a row of its own.
 
     Returns:
       int32 [2 length - 1].
@@ -56,8 +56,8 @@ def log_buckets(distances: np.ndarray, buckets: int, reach: int) -> np.ndarray:
 def by_distance(x: Tensor) -> Tensor:
     """[B, N, R, R + C - 1], a column for each distance -> [B, N, R, C], a column for each of C positions.
 
-    Row r has position c at the distance r - c, whose column is R - 1 - r + c; all rows are moved at once, by a column
-    more in each (Dai et al. 2019, appendix B).
+    Row r has position c at the distance r - c, whose column is R - 1 - r + c; all rows are shifted at once, each by one
+    column more than the row before (Dai et al. 2019, appendix B).
     """
     batch, heads, rows, columns = ops.shape(x)
     x = ops.reshape(ops.pad(x, ((0, 0), (0, 0), (0, 0), (1, 0))), (batch, heads, rows * (columns + 1)))

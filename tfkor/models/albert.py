@@ -5,6 +5,7 @@
     E  embedding_size
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -13,10 +14,10 @@ from keras import ops
 from tfkor.layers.attention import attention_bias
 from tfkor.layers.blocks import TransformerBlock
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.layers.inputs import Batch, Tensor, as_batch, given_positions, three_inputs
 from tfkor.models.backbone import Backbone, Config, dense_of
 
-# base to xxlarge: google-research/albert. tiny, mini and small are tfkor's own: BERT's of that name, made an ALBERT.
+# base to xxlarge: google-research/albert. tiny, mini and small are tfkor's own, with the sizes of BERT's of that name.
 SIZES = {
     "tiny": dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512),
     "mini": dict(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024),
@@ -55,7 +56,7 @@ class Albert(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
     Inputs, outputs and options are those of `Bert`. The layers are divided into `num_hidden_groups`, one in all
-    published models; the layers of a group are one block, `groups[i]`, applied again and again.
+    published models; the layers of a group are one block, `groups[i]`, applied once for each layer of the group.
 
         encoder = Albert(AlbertConfig.of("base", vocab_size=30_000))
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
@@ -86,17 +87,19 @@ class Albert(Backbone):
         self.build()
 
     @property
-    def blocks(self):
+    def blocks(self) -> list[TransformerBlock]:
         """The block of each layer, in order; those of a group are the same."""
         layers, groups = self.config.num_hidden_layers, self.config.num_hidden_groups
         return [self.groups[layer * groups // layers] for layer in range(layers)]
 
-    def call(self, inputs, training=False, outputs=None):
+    def call(
+        self, inputs: Batch | list[Tensor], training: bool = False, outputs: Sequence[str] | None = None
+    ) -> tuple | dict:
         batch = as_batch(inputs)
         word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
-        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+        positions = given_positions(batch, self.max_length)  # int [B, S] with sequence packing, else None
 
-        # What each token is, where it stands, which text it belongs to
+        # Word, position and segment embeddings
         embeddings = self.embeddings
         x = embeddings.words(word_ids)  # [B, S, E]
         x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, E] of the learned table

@@ -1,4 +1,4 @@
-"""What the encoders share: configs that check themselves, three inputs and named outputs, saving. No forward pass."""
+"""Base of the encoders: configs that check themselves, three inputs and named outputs, saving. No forward pass."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from tfkor.layers.activations import activation_function
 from tfkor.layers.fast import fast_blocks
 from tfkor.layers.inputs import Batch, Tensor, as_batch
 
-LARGEST = 10**7  # a size beyond it is a damaged file, or a slip
+LARGEST = 10**7  # a larger size comes from a damaged file, or from a typing error
 OUTPUTS = ("pooled_output", "sequence_output", "hidden_states", "attentions")
 
 
@@ -42,7 +42,7 @@ class Config:
         activation_function(self.hidden_act)
 
     @classmethod
-    def of(cls, size: str, **changes: Any):
+    def of(cls, size: str, **changes: Any) -> "Config":
         """Returns the config of a size, one of `sizes`, with `changes`.
 
         Raises:
@@ -77,13 +77,13 @@ def check_field(field: dataclasses.Field, value: Any) -> None:
 class Backbone(keras.Model):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
-    An architecture names its `config_class` and the `size_fields` that its weights' shapes follow from, makes
+    An architecture names its `config_class` and the `size_fields` that decide its weights' shapes, makes
     `embeddings`, `blocks` (those of the L layers, in order) and `pooler`, `embeddings_project` where the embeddings are
     narrower than the layers, and has a `call` of its own.
 
     Attributes:
-      gradient_checkpointing: whether the inside of each block is computed a second time in the backward pass, and not
-        kept meanwhile: less memory, more time. It may be set at any time before training.
+      gradient_checkpointing: whether the activations inside each block are computed again in the backward pass
+        instead of being kept: less memory, more time. It may be set at any time before training.
       output_hidden_states, output_attentions: whether a dict of outputs has them too.
     """
 
@@ -106,7 +106,7 @@ class Backbone(keras.Model):
         self.output_attentions = output_attentions
         self.gradient_checkpointing = gradient_checkpointing
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         for layer in (self.embeddings, *self.blocks):
@@ -151,13 +151,15 @@ class Backbone(keras.Model):
             raise ValueError(f"outputs has {unknown[0]!r}; expected some of {', '.join(OUTPUTS)}")
         return list(outputs)
 
-    def outputs_like(self, inputs, outputs: Sequence[str] | None = None, **found) -> tuple | dict:
-        """The pair (pooled_output, sequence_output) for a list of inputs; else a dict, also where outputs are named."""
+    def outputs_like(self, inputs: Any, outputs: Sequence[str] | None = None, **found: Any) -> tuple | dict:
+        """The pair (pooled_output, sequence_output) for a list of inputs; otherwise, or with named outputs, a dict."""
         if outputs is None and not isinstance(inputs, dict):
             return found["pooled_output"], found["sequence_output"]
         return {name: found[name] for name in self.wanted(outputs)}
 
-    def compute_output_spec(self, inputs, training=False, outputs=None):
+    def compute_output_spec(
+        self, inputs: Any, training: bool = False, outputs: Sequence[str] | None = None
+    ) -> tuple | dict:
         """Shapes of the outputs for symbolic inputs, so that JAX needn't trace two unknown dimensions."""
         config, (batch, length) = self.config, as_batch(inputs)["input_word_ids"].shape
         sequence = (batch, length, config.hidden_size)
@@ -175,10 +177,10 @@ class Backbone(keras.Model):
             attentions=[spec(attention) for _ in range(config.num_hidden_layers)],
         )
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         store["sizes"] = [getattr(self.config, name) for name in self.size_fields]
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         # Keras by itself would leave out the blocks that this encoder doesn't have, without an error
         name, sizes = type(self).__name__.upper(), np.array(store["sizes"]).tolist()
         if len(sizes) != len(self.size_fields):
@@ -190,7 +192,7 @@ class Backbone(keras.Model):
                 f"the file holds a {name} of other sizes: {'; '.join(wrong)}. Build it with those of the file"
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "config": self.config.to_dict(),
             "output_hidden_states": self.output_hidden_states,
@@ -202,7 +204,7 @@ class Backbone(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Backbone":
         if isinstance(config.get("dtype"), dict):
             config = {**config, "dtype": keras.saving.deserialize_keras_object(config["dtype"])}
         return cls(**config)

@@ -4,6 +4,7 @@
     S  tokens of a text     N  num_attention_heads      I  intermediate_size
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,7 +13,7 @@ from keras import ops
 from tfkor.layers.attention import attention_bias
 from tfkor.layers.blocks import TransformerBlock
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.layers.inputs import Batch, Tensor, as_batch, given_positions, three_inputs
 from tfkor.models.backbone import Backbone, Config, dense_of
 
 # Sizes of google-research/bert: base and large of the paper, the smaller ones of Turc et al. 2019.
@@ -53,14 +54,14 @@ class Bert(Backbone):
     A list [input_word_ids, input_mask, segment_ids] gives the pair. A batch, a dict that has these three among its
     keys, gives a dict. With `output_hidden_states=True` it also holds `hidden_states`, a list of L + 1 tensors
     [B, S, H]; with `output_attentions=True` it holds `attentions`, a list of L tensors [B, N, S, S]. `outputs` names
-    what one call gives, in place of that, and what isn't named need not be computed.
+    the outputs of one call instead; the others need not be computed.
 
         encoder = Bert(BertConfig.of("tiny", vocab_size=8000), dtype="mixed_bfloat16")
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
         attentions = encoder(batch, outputs=["attentions"])["attentions"]
 
-    Several texts may share a row (sequence packing): then the batch has `positions`, int [B, S], which count the tokens
-    of each text from 0, and `input_mask` numbers the texts from 1.
+    With sequence packing, several texts in a row, the batch has `positions`, int [B, S], which count the tokens of each
+    text from 0, and `input_mask` numbers the texts from 1.
 
     Raises:
       ValueError: rows longer than `max_position_embeddings`, ids that the tables don't hold, or inputs that are
@@ -80,12 +81,14 @@ class Bert(Backbone):
         self.pooler = dense_of(config, "pooler", activation="tanh", dtype=policy)
         self.build()
 
-    def call(self, inputs, training=False, outputs=None):
+    def call(
+        self, inputs: Batch | list[Tensor], training: bool = False, outputs: Sequence[str] | None = None
+    ) -> tuple | dict:
         batch = as_batch(inputs)
         word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
-        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+        positions = given_positions(batch, self.max_length)  # int [B, S] with sequence packing, else None
 
-        # What each token is, where it stands, which text it belongs to
+        # Word, position and segment embeddings
         embeddings = self.embeddings
         x = embeddings.words(word_ids)  # [B, S, H]
         x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, H] of the learned table

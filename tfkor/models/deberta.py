@@ -1,4 +1,4 @@
-"""DeBERTa: attention that treats what a token is and where it stands apart (He et al. 2021; V3: He et al. 2023).
+"""DeBERTa: attention that treats content and position separately (He et al. 2021; V3: He et al. 2023).
 
     B  texts of a batch     H  hidden_size              L  num_hidden_layers
     S  tokens of a text     N  num_attention_heads      I  intermediate_size
@@ -11,6 +11,7 @@ paper, as in Microsoft's code: V2 and V3 put distant positions into buckets, and
 delta(j, i). The enhanced mask decoder is not here: transformers and the Korean checkpoints don't have it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -20,7 +21,7 @@ from tfkor.layers.attention import attention_bias, dot_product_attention, join_h
 from tfkor.layers.blocks import TransformerBlock
 from tfkor.layers.dropout import Dropout
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import as_batch, check_length, given_positions, three_inputs
+from tfkor.layers.inputs import Batch, Tensor, as_batch, check_length, given_positions, three_inputs
 from tfkor.layers.norm import LayerNorm
 from tfkor.layers.positions import by_distance, relative_rows
 from tfkor.models.backbone import Backbone, Config, dense_of
@@ -40,8 +41,8 @@ SIZES = {
 class DebertaConfig(Config):
     """Sizes of a DeBERTa encoder, by default in the form of V3 and of kf-deberta. `DebertaConfig.of("base")`.
 
-    `pos_att_type` names the terms beside content to content: "c2p" and "p2c", separated by |. Distances share
-    `position_buckets` vectors to either side, if it is above 0; the buckets reach to `max_relative_positions`, or to
+    `pos_att_type` names the terms beside content to content: "c2p" and "p2c", separated by |. Distances are put into
+    `position_buckets` buckets to either side, if it is above 0; these reach to `max_relative_positions`, or to
     max_position_embeddings where that is -1. `share_att_key`: relative keys and queries are computed by the weights of
     the content's. `norm_rel_ebd`: "layer_norm" or "none". `position_biased_input`: absolute positions are added too.
     """
@@ -117,17 +118,17 @@ class DisentangledSelfAttention(keras.layers.Layer):
         self.rows = relative_rows(self.longest, config.span, config.position_buckets, config.reach)
 
     @property
-    def projections(self):
-        """{name: dense layer} of those that queries, keys and values come from."""
+    def projections(self) -> dict[str, keras.layers.Layer]:
+        """{name: dense layer} of the projections to queries, keys and values."""
         found = {name: getattr(self, name) for name in ("query", "key", "value", "position_key", "position_query")}
         return {name: layer for name, layer in found.items() if layer is not None}
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: tuple | None = None) -> None:
         for layer in (*self.projections.values(), self.output_dense):
             layer.build((None, None, self.config.hidden_size))
         self.built = True
 
-    def call(self, x, bias, relative=None, queries=None, seed=None, training=False):
+    def call(self, x, bias, relative=None, queries=None, seed=None, training=False) -> tuple[Tensor, Tensor]:
         seed = (None, None) if seed is None else seed
         query = split_heads(self.query(x if queries is None else queries), self.num_heads)  # [B, N, Q, D]
         key = split_heads(self.key(x), self.num_heads)  # [B, N, S, D]
@@ -144,7 +145,7 @@ class DisentangledSelfAttention(keras.layers.Layer):
         )
         return self.output_dense(join_heads(context)), probabilities  # [B, Q, H]
 
-    def relative_scores(self, query, key, relative):
+    def relative_scores(self, query: Tensor, key: Tensor, relative: Tensor) -> Tensor:
         """query [B, N, Q, D], key [B, N, S, D], the table [2K, H] -> float32 [B, N, Q, S], c2p and p2c."""
         first, last = self.longest - ops.shape(query)[2], self.longest - 1 + ops.shape(key)[2]
         rows = ops.convert_to_tensor(self.rows)[first:last]  # delta for i - j from Q - 1 down to 1 - S: [Q + S - 1]
@@ -161,7 +162,7 @@ class DisentangledSelfAttention(keras.layers.Layer):
             scores = scores + ops.cast(ops.swapaxes(by_distance(p2c), -1, -2), "float32")  # [B, N, Q, S]
         return scores
 
-    def draw_seed(self):
+    def draw_seed(self) -> tuple:
         """Returns the seeds of the next call's two dropouts."""
         return self.position_dropout.draw_seed(), self.dropout.draw_seed()
 
@@ -212,14 +213,14 @@ class Deberta(Backbone):
         """How many tokens a row may have."""
         return self.config.max_position_embeddings
 
-    def call(self, inputs, training=False, outputs=None):
+    def call(self, inputs: Batch | list[Tensor], training: bool = False, outputs: Sequence[str] | None = None):
         batch = as_batch(inputs)
         word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
-        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+        positions = given_positions(batch, self.max_length)  # int [B, S] with sequence packing, else None
         length = ops.shape(word_ids)[1]
         check_length(length, self.max_length)
 
-        # What each token is; where it stands and which text it belongs to, in checkpoints that have tables for these
+        # Word embeddings; position and segment embeddings in checkpoints that have tables for these
         embeddings = self.embeddings
         x = embeddings.words(word_ids)  # [B, S, H]
         if self.config.position_biased_input:
@@ -232,8 +233,8 @@ class Deberta(Backbone):
 
         # L blocks: attention, feed-forward, each with a residual and a norm behind it. The mask numbers the texts of a
         # row, which don't see each other, so that i - j is the distance within each. Padding sees nothing
-        places = ops.arange(length) if positions is None else positions
-        context = [attention_bias(mask, places)]  # float32 [B, 1, S, S]: 0 within a text, else -1e9
+        token_positions = ops.arange(length) if positions is None else positions
+        context = [attention_bias(mask, token_positions)]  # float32 [B, 1, S, S]: 0 within a text, else -1e9
         if self.relative_embeddings is not None:
             relative = ops.cast(self.relative_embeddings.embeddings, self.compute_dtype)  # [2K, H]
             context.append(relative if self.relative_norm is None else self.relative_norm(relative))

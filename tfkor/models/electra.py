@@ -1,4 +1,4 @@
-"""ELECTRA: an encoder trained to tell replaced tokens, and the generator that replaces them (Clark et al. 2020).
+"""ELECTRA: an encoder trained to detect replaced tokens, and the generator that replaces them (Clark et al. 2020).
 
     B  texts of a batch     H  hidden_size              L  num_hidden_layers
     S  tokens of a text     N  num_attention_heads      I  intermediate_size
@@ -6,6 +6,7 @@
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -14,7 +15,7 @@ from keras import ops
 from tfkor.layers.attention import attention_bias
 from tfkor.layers.blocks import TransformerBlock
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.layers.inputs import Batch, Tensor, as_batch, given_positions, three_inputs
 from tfkor.models.backbone import Backbone, Config, dense_of
 
 # small, base and large: discriminators of google-research/electra. tiny and mini, for quick runs, are tfkor's own.
@@ -57,12 +58,12 @@ class ElectraConfig(Config):
 
     sizes = SIZES
 
-    def generator(self, size=None):
+    def generator(self, size: float | None = None) -> "ElectraConfig":
         """Returns the config of this discriminator's generator: as deep, with the same embeddings, but narrower.
 
-        `size` is its share of hidden_size, intermediate_size and num_attention_heads; by default that of the paper
-        (table 6): 1/3 for the width of base, 1/4 for others. The published small generators, Google's electra-small
-        (which is ELECTRA-Small++) and KoELECTRA-small, have size 1.
+        `size` is the ratio of its hidden_size, intermediate_size and num_attention_heads to these; by default as in the
+        paper (table 6): 1/3 for the width of base, 1/4 for others. The published small generators, Google's
+        electra-small (which is ELECTRA-Small++) and KoELECTRA-small, have size 1.
         """
         if size is None:
             size = 1 / 3 if self.hidden_size == 768 else 1 / 4
@@ -109,12 +110,14 @@ class Electra(Backbone):
         self.pooler = keras.layers.Identity(dtype=policy, name="pooler")
         self.build()
 
-    def call(self, inputs, training=False, outputs=None):
+    def call(
+        self, inputs: Batch | list[Tensor], training: bool = False, outputs: Sequence[str] | None = None
+    ) -> tuple | dict:
         batch = as_batch(inputs)
         word_ids, mask, segment_ids = three_inputs(batch)  # int [B, S] each
-        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+        positions = given_positions(batch, self.max_length)  # int [B, S] with sequence packing, else None
 
-        # What each token is, where it stands, which text it belongs to
+        # Word, position and segment embeddings
         embeddings = self.embeddings
         x = embeddings.words(word_ids)  # [B, S, E]
         x = x + embeddings.positions(ops.shape(word_ids)[1], positions)  # [S, E] of the learned table
@@ -141,7 +144,8 @@ class Electra(Backbone):
             attentions=attentions,
         )
 
-    def check_shared(self, embeddings):
+    def check_shared(self, embeddings: Embeddings) -> None:
+        """Raises ValueError where the discriminator's embeddings don't have the sizes of the config."""
         fields = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")
         wrong = [
             f"{name} {getattr(embeddings, name)}, expected {getattr(self.config, name)}"

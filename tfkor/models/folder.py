@@ -28,7 +28,7 @@ ABOUT = ("tfkor", "architecture", "sha256", "heads")  # keys of config.json besi
 
 @dataclass
 class Pretrained:
-    """What a folder held: an encoder, its tokenizer or None, and the heads that came along, {class: layer}."""
+    """The contents of a folder: an encoder, its tokenizer or None, and heads of pretraining, {class: layer}."""
 
     encoder: Backbone
     tokenizer: Tokenizer | None = None
@@ -47,8 +47,8 @@ def save_encoder(
     """Writes an encoder into `folder`, whole or not at all. LoRA weights are added to the kernels.
 
     Args:
-      half: weights in float16, in half of the space; `load_encoder` makes float32 of them.
-      heads: those of a pretraining, for who trains on; `load_encoder` gives them back too.
+      half: writes the weights in float16, half the size; `load_encoder` converts them to float32.
+      heads: those of pretraining, to continue it; `load_encoder` returns them too.
 
     Raises:
       FileExistsError: the folder is there and `overwrite` is False.
@@ -72,7 +72,7 @@ def save_encoder(
 
 
 def own_folder(folder: str | os.PathLike) -> Path | None:
-    """The folder itself, or that of the encoder in a run's, where tfkor wrote it; None for others."""
+    """The folder itself, or the encoder's folder in that of a run, if tfkor wrote it; else None."""
     folder = Path(folder)
     if (folder / RUN / CONFIG).is_file():
         return folder / RUN
@@ -84,12 +84,12 @@ def load_encoder(folder: str | os.PathLike, dtype: str | None = None, **changes:
     """Returns what `save_encoder` wrote, on either backend.
 
     Args:
-      folder: also that of a run of run_pretraining.
+      folder: that of an encoder, or of a run of run_pretraining.
       dtype: float32, mixed_bfloat16 or mixed_float16.
       changes: fields of the config that do not change the weights' shapes, hidden_dropout_prob for example.
 
     Raises:
-      FileNotFoundError: a part of it is not there.
+      FileNotFoundError: a part of it is missing.
       ValueError: config.json names no architecture of tfkor, or the weights are of other sizes, or damaged.
     """
     folder = own_folder(folder) or Path(folder)
@@ -116,8 +116,10 @@ def load_encoder(folder: str | os.PathLike, dtype: str | None = None, **changes:
     return Pretrained(encoder, tokenizer, heads)
 
 
-def load_heads(folder, encoder, kinds, checksum):
-    """{class: head} of heads.safetensors; `kinds`, {name: class name}, says what it holds."""
+def load_heads(
+    folder: Path, encoder: Backbone, kinds: dict[str, str], checksum: str | None
+) -> dict[type, keras.layers.Layer]:
+    """{class: head} of heads.safetensors; `kinds` is {name: class name} of the heads in it."""
     heads = {}
     for name, kind in kinds.items():
         if kind not in HEADS:

@@ -1,6 +1,7 @@
-"""Weights as tfkor 0.1 wrote them at first: Keras' .h5, and .npz in the order of the variables. They are read only."""
+"""Weights of the first tfkor 0.1: Keras' .h5, and .npz in the order of the variables. They are read, not written."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +10,12 @@ from tfkor.layers.heads import HEADS
 H5, HALF, HEADS_FILE = "encoder.weights.h5", "encoder.float16.npz", "heads.npz"
 
 
-def has_weights(folder):
+def has_weights(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (H5, HALF))
 
 
-def load_encoder_weights(folder, encoder):
-    """Gives an encoder the weights that stand in encoder.weights.h5 or encoder.float16.npz of a folder."""
+def load_encoder_weights(folder: Path, encoder: Any) -> None:
+    """Assigns the weights in encoder.weights.h5 or encoder.float16.npz of a folder to an encoder."""
     if not (folder / HALF).is_file():
         encoder.load_weights(folder / H5)
         return
@@ -23,8 +24,8 @@ def load_encoder_weights(folder, encoder):
     assign_in_order(folder / HALF, encoder.trainable_variables, found, f"{type(encoder).__name__} in config.json")
 
 
-def assign_in_order(path, variables, arrays, source):
-    """Gives the variables the arrays, in their order.
+def assign_in_order(path: Path, variables: list, arrays: list[np.ndarray], source: str) -> None:
+    """Assigns the arrays to the variables, in their order.
 
     Raises:
       ValueError: other shapes, or another number of them.
@@ -35,8 +36,8 @@ def assign_in_order(path, variables, arrays, source):
         variable.assign(array.astype("float32"))
 
 
-def load_heads(folder, encoder):
-    """{class: head} of heads.npz: arrays under class.name.number, the number that of the weight."""
+def load_heads(folder: Path, encoder: Any) -> dict[type, Any]:
+    """{class: head} of heads.npz, whose arrays are named class.name.number, with the number of the weight."""
     path = Path(folder) / HEADS_FILE
     if not path.is_file():
         return {}

@@ -1,30 +1,37 @@
 """Low-rank adaptation: a few weights are trained beside the frozen ones of an encoder (Hu et al. 2021).
 
-The programs that fine-tune do it with --lora_rank. What a classifier or task with such an encoder saves is an ordinary
-model, with the LoRA weights added to its kernels, and is loaded, exported and used like any other; lora.npz beside it
-has them alone, for `load_lora` and the encoder that they were trained on. Exports add them to the kernels too.
+The programs for fine-tuning use it with --lora_rank. A task with such an encoder is saved as an ordinary model, with
+the LoRA weights added to its kernels, and is loaded, exported and used like any other; lora.npz in its folder holds the
+LoRA weights alone, for `load_lora` and the encoder that they were trained on. Exports add them to the kernels too.
 """
 
 import json
+import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
 from tfkor.files import new_file
+from tfkor.models.backbone import Backbone
+from tfkor.text import Tokenizer
 
 LORA = "lora.npz"  # its name in the folder of a model
 
 
-def add_lora(encoder, rank=8, alpha=None, layers=None):
-    """Freezes an encoder and gives the named dense layers of its blocks two small kernels each, which are trained.
+def add_lora(
+    encoder: Backbone, rank: int = 8, alpha: float | None = None, layers: Sequence[str] | None = None
+) -> None:
+    """Freezes an encoder and adds two small trainable kernels to each of the named dense layers of its blocks.
 
     Args:
-      rank: width between the two kernels.
-      alpha: their product counts alpha / rank; None takes rank.
-      layers: some of the names in `block.dense_layers`; None: those that its attention has queries, keys and values
-        from, as in the paper.
+      rank: the inner dimension of the two kernels.
+      alpha: their product is scaled by alpha / rank; None takes rank.
+      layers: some of the names in `block.dense_layers`; None: the attention's projections to queries, keys and
+        values, as in the paper.
 
     Raises:
       ValueError: no such layer, or an encoder that has these kernels already.
@@ -33,25 +40,25 @@ def add_lora(encoder, rank=8, alpha=None, layers=None):
         raise ValueError("the encoder has LoRA weights already; expected one without")
     for variable in encoder.trainable_variables:
         variable.trainable = False
-    for block in {id(block): block for block in encoder.blocks}.values():  # layers may share one
+    for block in {id(block): block for block in encoder.blocks}.values():  # layers may have one in common
         for name in block.attention.projections if layers is None else layers:
             layer_of(block, name).enable_lora(rank, lora_alpha=alpha)
 
 
-def layer_of(block, name):
+def layer_of(block: keras.layers.Layer, name: str) -> keras.layers.Layer:
     known = block.dense_layers
     if name not in known:
         raise ValueError(f"layers has {name!r}; expected some of {', '.join(known)}")
     return known[name]
 
 
-def lora_layers(encoder):
+def lora_layers(encoder: Backbone) -> dict[str, keras.layers.Layer]:
     """{path: dense layer} of those that have LoRA weights."""
     return {layer.path: layer for layer in encoder._flatten_layers() if getattr(layer, "lora_enabled", False)}
 
 
-def base_of(encoder):
-    """A checksum of the kernels beside the LoRA weights, in float16: that of an encoder saved in float16 too."""
+def base_of(encoder: Backbone) -> int:
+    """A checksum in float16 of the kernels with LoRA weights, so that an encoder saved in float16 has the same."""
     kernels = (ops.convert_to_numpy(layer._kernel).astype("float16") for layer in lora_layers(encoder).values())
     checksum = 0
     for kernel in kernels:
@@ -59,10 +66,10 @@ def base_of(encoder):
     return checksum
 
 
-def save_lora(path, encoder, tokenizer=None):
+def save_lora(path: str | os.PathLike, encoder: Backbone, tokenizer: Tokenizer | None = None) -> None:
     """Writes the LoRA weights alone into a .npz, with rank, alpha and layers, and the pooler if it is trained.
 
-    With a `tokenizer`, the vectors of its user symbols too, which a checkpoint may not have (`zoo.with_symbols`).
+    With a `tokenizer`, the embeddings of its user symbols too, which a checkpoint may not have (`zoo.with_symbols`).
 
     Raises:
       ValueError: an encoder without LoRA weights.
@@ -86,12 +93,12 @@ def save_lora(path, encoder, tokenizer=None):
         np.savez(file, about=np.array(json.dumps(about)), **kernels)
 
 
-def trained_pooler(encoder):
+def trained_pooler(encoder: Backbone) -> list[keras.Variable]:
     return [] if encoder.pooler is None else encoder.pooler.trainable_variables
 
 
-def load_lora(path, encoder):
-    """Gives the encoder that was there before the training the LoRA weights of a file that `save_lora` wrote.
+def load_lora(path: str | os.PathLike, encoder: Backbone) -> None:
+    """Adds the LoRA weights of a file that `save_lora` wrote to the encoder that they were trained on.
 
     Raises:
       FileNotFoundError: no such file.
@@ -128,10 +135,10 @@ def load_lora(path, encoder):
         encoder.word_embeddings.assign(embeddings)
 
 
-def merge_lora(encoder):
+def merge_lora(encoder: Backbone) -> Backbone:
     """A new encoder without LoRA weights that computes the same: they are added to the kernels.
 
-    An encoder that has none is given back as it is.
+    An encoder that has none is returned as it is.
     """
     if not lora_layers(encoder):
         return encoder

@@ -1,4 +1,4 @@
-"""The architectures by name. A new one is a line here, a file beside this, and a record in interop/architectures."""
+"""The architectures by name. A new one is a line here, a file in this folder, and a record in interop/architectures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = tuple(ARCHITECTURES)
 
 
 def get_architecture(name: str, source: str = "name") -> tuple[type[Backbone], type[Config]]:
-    """ "bert" -> (Bert, BertConfig); upper case is as good, "Bert" stands in folders of older releases.
+    """ "bert" -> (Bert, BertConfig); upper case is accepted, since older folders have "Bert".
 
     Raises:
       ValueError: tfkor has no such architecture; `source` is named in the message.
@@ -36,9 +36,9 @@ def architecture_of(encoder: Backbone) -> str:
     """The name of an encoder's architecture, "bert" for a Bert.
 
     Raises:
-      ValueError: its class is in no line of ARCHITECTURES.
+      ValueError: its class is not in ARCHITECTURES.
     """
     for name, (module, class_name, _) in ARCHITECTURES.items():
         if (type(encoder).__module__, type(encoder).__qualname__) == (module, class_name):
             return name
-    raise ValueError(f"{type(encoder).__name__} is no architecture of tfkor; expected one of {', '.join(NAMES)}")
+    raise ValueError(f"{type(encoder).__name__} is not an architecture of tfkor; expected one of {', '.join(NAMES)}")

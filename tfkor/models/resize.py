@@ -1,4 +1,4 @@
-"""Encoders with more word embeddings: symbols that one piece stands for, wherever they are in a text."""
+"""Encoders with more word embeddings, for symbols that are one piece wherever they occur in a text."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from tfkor.text import Tokenizer
 
 
 def with_symbols(encoder: Backbone, tokenizer: Tokenizer, symbols: Sequence[str]) -> tuple[Backbone, Tokenizer]:
-    """Returns an encoder and a WordPiece tokenizer that know `symbols`, strings that are one piece wherever they stand.
+    """Returns an encoder and a WordPiece tokenizer that know `symbols`, strings that are one piece.
 
     Those that the vocabulary does not hold are added to its end; their embeddings are drawn at random. All other
     weights are those of `encoder`, copied.
 
     Raises:
-      ValueError: a tokenizer of another kind, or an encoder with LoRA weights, which are added after this.
+      ValueError: a tokenizer of another kind, or an encoder with LoRA weights, which must be added afterwards.
     """
     from tfkor.models.lora import lora_layers
 

@@ -4,6 +4,7 @@
     S  tokens of a text     N  num_attention_heads      I  intermediate_size
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,7 +13,7 @@ from keras import ops
 from tfkor.layers.attention import attention_bias
 from tfkor.layers.blocks import TransformerBlock
 from tfkor.layers.embeddings import Embeddings
-from tfkor.layers.inputs import as_batch, given_positions, three_inputs
+from tfkor.layers.inputs import Batch, Tensor, as_batch, given_positions, three_inputs
 from tfkor.layers.positions import positions_of_tokens
 from tfkor.models.backbone import Backbone, Config, dense_of
 
@@ -53,10 +54,10 @@ class RobertaConfig(Config):
 class Roberta(Backbone):
     """Three int inputs [B, S] -> pooled_output [B, H] and sequence_output [B, S, H].
 
-    Inputs, outputs and options are those of `Bert`, with two differences. The third input is there so that a RoBERTa
-    stands wherever a BERT does, and is ignored: the published models know one segment only, as they were not trained
+    Inputs, outputs and options are those of `Bert`, with two differences. The third input is accepted so that a
+    RoBERTa can replace a BERT, and is ignored: the published models know one segment only, as they were not trained
     on pairs, and mark the second text of a pair by separators. Positions count the tokens that `input_mask` shows, so
-    that padding may also stand in front; the first two rows of the position table belong to padding.
+    that padding may also come first; the first two rows of the position table belong to padding.
 
         encoder = Roberta(RobertaConfig.of("base", vocab_size=32_000))
         pooled_output, sequence_output = encoder([input_word_ids, input_mask, segment_ids])
@@ -78,16 +79,18 @@ class Roberta(Backbone):
         self.pooler = dense_of(config, "pooler", activation="tanh", dtype=policy)
         self.build()
 
-    def call(self, inputs, training=False, outputs=None):
+    def call(
+        self, inputs: Batch | list[Tensor], training: bool = False, outputs: Sequence[str] | None = None
+    ) -> tuple | dict:
         batch = as_batch(inputs)
         word_ids, mask, _ = three_inputs(batch)  # int [B, S] each; the third is not used
-        positions = given_positions(batch, self.max_length)  # int [B, S] where texts share a row, else None
+        positions = given_positions(batch, self.max_length)  # int [B, S] with sequence packing, else None
 
-        # What each token is, and where it stands; positions count what the mask shows, from 0, and padding has -1
+        # Word and position embeddings; positions count the tokens of the mask from 0, and padding has -1
         embeddings = self.embeddings
-        places = positions_of_tokens(mask) if positions is None and len(mask.shape) == 2 else positions
+        token_positions = positions_of_tokens(mask) if positions is None and len(mask.shape) == 2 else positions
         x = embeddings.words(word_ids)  # [B, S, H]
-        x = x + embeddings.positions(ops.shape(word_ids)[1], places)  # [B, S, H]; position 0 is row 2 of the table
+        x = x + embeddings.positions(ops.shape(word_ids)[1], token_positions)  # [B, S, H]; position 0 is in row 2
         x = x + embeddings.segments(None)  # [H], there is one segment
         x = embeddings.dropout(embeddings.norm(x), training=training)
 

@@ -1,7 +1,7 @@
 """Weights of layers by name, in safetensors files.
 
-The name of a weight is the way to it, `block_0.attention.query.kernel`: names of layers, then its own. Two heads of the
-same shapes can't be taken for each other, and a file says what is missing in it.
+The name of a weight is its path, `block_0.attention.query.kernel`: names of layers, then its own. Two heads of the
+same shapes can't be confused, and the names show what a file lacks.
 """
 
 import os
@@ -15,10 +15,10 @@ from tfkor.tensor_files import read_safetensors, sha256, write_safetensors
 
 
 def named_weights(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """{name: variable} of all weights of a built layer, in a fixed order; what dropout counts with is none.
+    """{name: variable} of all weights of a built layer, in a fixed order, without the states of random seeds.
 
     Raises:
-      ValueError: two of them have one name.
+      ValueError: two weights have the same name.
     """
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
     found = [(variable.name, variable) for variable in own]
@@ -39,7 +39,7 @@ def save_weights(path: str | os.PathLike, weights: dict[str, keras.Variable], ha
     """
     arrays = {name: ops.convert_to_numpy(variable) for name, variable in weights.items()}
     if half:
-        with np.errstate(over="ignore"):  # said below
+        with np.errstate(over="ignore"):  # checked below
             arrays = {name: array.astype("float16") for name, array in arrays.items()}
         for name, array in arrays.items():
             if not np.isfinite(array).all():
@@ -51,7 +51,7 @@ def save_weights(path: str | os.PathLike, weights: dict[str, keras.Variable], ha
 def load_weights(
     path: str | os.PathLike, weights: dict[str, keras.Variable], checksum: str | None = None, source: str = "the model"
 ) -> None:
-    """Gives the variables what the file holds under their names; all of them, or none.
+    """Assigns to the variables the arrays under their names in a file; all of them, or none.
 
     Args:
       checksum: the SHA-256 that the file should have; None doesn't compare it.

@@ -53,18 +53,18 @@ class QuestionAnswerer(Task):
         answerer.fit(read_questions("KorQuAD_v1.0_train.json"), validation=read_questions("KorQuAD_v1.0_dev.json"))
         answerer.predict(["임종석의 출생지는?"], [context])       # [Answer("장흥", 14, 16, 11.2)]
 
-    A context is cut into windows that overlap. An answer is given back as the characters of the context that its pieces
-    were made of, whatever normalisation did to them.
+    A context is split into windows that overlap. An answer is returned as the characters of the context that its pieces
+    come from, whatever normalisation does to them.
 
     Args:
       encoder: a model of tfkor.
       tokenizer: a tfkor.text.Tokenizer.
       max_length: tokens of a row: [CLS] question [SEP] context [SEP].
-      stride: pieces from the beginning of one window to that of the next; None takes 128, or less where a row is short.
-      max_question: pieces of a question; the others are cut off.
+      stride: pieces from the start of one window to that of the next; None takes 128, or less where rows are short.
+      max_question: pieces of a question; longer ones are truncated.
       max_answer: pieces of an answer.
       unanswerable: whether a context may hold no answer; `fit` sets it where one of its data does.
-      null_threshold: how much more likely no answer must be than the best one.
+      null_threshold: by how much the score of no answer must exceed that of the best answer.
     """
 
     settings = ("max_length", "stride", "max_question", "max_answer", "unanswerable", "null_threshold")
@@ -82,9 +82,9 @@ class QuestionAnswerer(Task):
         null_threshold: float = 0.0,
     ):
         super().__init__(encoder, tokenizer, max_length)
-        room = max_length - max_question - 3  # for pieces of a context
-        stride = min(128, room) if stride is None else stride
-        if not 0 < stride <= room:
+        capacity = max_length - max_question - 3  # pieces of a context that fit into a row
+        stride = min(128, capacity) if stride is None else stride
+        if not 0 < stride <= capacity:
             raise ValueError(
                 f"max_length is {max_length}; expected at least {max_question + 3 + max(1, stride)}, for a question of "
                 f"{max_question} pieces, three special tokens and a stride of {max(1, stride)}"
@@ -95,7 +95,7 @@ class QuestionAnswerer(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return "rouge_w" if self.unanswerable else "f1"
 
     def fit(
@@ -111,19 +111,19 @@ class QuestionAnswerer(Task):
         return super().fit(train, validation, callbacks, **options)
 
     def rows(self, data: QuestionData) -> tuple:
-        """Of each question the pieces of its context; windows; Ragged ids and segments of their rows."""
+        """The pieces of each context; the ids of a row before its context; windows; Ragged ids and segments."""
         different = list(dict.fromkeys(data.contexts))
         contexts = dict(zip(different, self.tokenizer.all_offsets(different), strict=True))
         pieces = [contexts[context] for context in data.contexts]
         questions = [row[: self.max_question] for row in self.tokenizer.ids(data.questions).to_lists()]
         tok, windows, ids, segments = self.tokenizer, [], [], []
         for number, (question, (context, _)) in enumerate(zip(questions, pieces)):
-            room = self.max_length - len(question) - 3
-            for window in windows_of([len(context)], room, min(self.stride, room)):
+            capacity = self.max_length - len(question) - 3
+            for window in windows_of([len(context)], capacity, min(self.stride, capacity)):
                 windows.append(window._replace(row=number))
                 ids.append([tok.cls_id, *question, tok.sep_id, *context[window.begin : window.end], tok.sep_id])
                 segments.append([0] * (len(question) + 2) + [1] * (window.end - window.begin + 1))
-        before = [len(question) + 2 for question in questions]  # ids of a row in front of its context
+        before = [len(question) + 2 for question in questions]  # the ids of a row before its context
         return pieces, before, windows, ragged(ids), ragged(segments)
 
     def batches(self, data: QuestionData, batch_size: int, max_buckets: int, seed: int) -> Batches:
@@ -138,7 +138,7 @@ class QuestionAnswerer(Task):
         return bucketed(ids, segments, {}, **options)
 
     def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
-        """The mean of the cross entropies of begin and end; padding is no place for either."""
+        """The mean of the cross entropies of begin and end; neither may be padding."""
         logits = self.model(batch, training=True)  # [B, S, 2]
         hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))
         logits = ops.transpose(logits + hidden[..., None], (0, 2, 1))  # [B, 2, S]
@@ -194,7 +194,7 @@ def best_spans(
 ) -> list[tuple[float, int, int]]:
     """Logits [S, 2] -> up to `count` (score, first, last) of spans of at most `max_answer` pieces, best first.
 
-    `allowed` bool [S] says where one may begin. Begins and ends are the `count` likeliest each (run_squad.py).
+    `allowed` bool [S]: where a span may begin. Begins and ends are the `count` likeliest each (run_squad.py).
     """
     if not len(logits):
         return []
@@ -203,5 +203,5 @@ def best_spans(
     fits = (length > 0) & (length <= max_answer) & allowed[firsts][:, None]
     scores = np.where(fits, logits[firsts, 0][:, None] + logits[lasts, 1], -np.inf)
     order = np.argsort(-scores, axis=None, kind="stable")[:count]
-    places = zip(*np.unravel_index(order, scores.shape))
-    return [(scores[i, j], int(firsts[i]), int(lasts[j])) for i, j in places if np.isfinite(scores[i, j])]
+    found = zip(*np.unravel_index(order, scores.shape))
+    return [(scores[i, j], int(firsts[i]), int(lasts[j])) for i, j in found if np.isfinite(scores[i, j])]

@@ -10,7 +10,7 @@ from tfkor.data import TextData
 from tfkor.text import Ragged
 from tfkor.training import compiles_each_shape
 
-BUCKETS = 32  # lengths that batches for predictions are padded to, at most
+BUCKETS = 32  # at most so many different lengths that batches for predictions are padded to
 
 
 def training_batches(
@@ -26,15 +26,15 @@ def training_batches(
     two_views: bool = False,
     seed: int = 0,
 ) -> Any:
-    """TextData -> batches bucketed by length; `TextClassifier.fit` says what the arguments are.
+    """TextData -> batches bucketed by length; `TextClassifier.fit` explains the arguments.
 
-    `targets` [N] or [N, ...]: what a batch has as its labels; None takes the labels.
+    `targets` [N] or [N, ...]: the labels of the batches; None takes those of `train`.
 
     With `two_views` a batch holds each row twice, the second time as `subword_dropout` segments it.
     """
     rows = classifier.pack(train)
     if np.diff(rows[0].row_splits).max(initial=0) == classifier.max_length:
-        warn_of_cuts(classifier, train)
+        warn_of_truncation(classifier, train)
     targets = tfkor_data.label_array(train, classifier.labels or ()) if targets is None else targets
     weights = row_weights(classifier, train, class_weight)
 
@@ -70,7 +70,7 @@ def bucketed(
     max_buckets: int,
     seed: int = 0,
 ) -> tfkor_data.Batches:
-    """Batches of Ragged rows, padded to the lengths that leave the least padding; `columns` {name: Ragged} beside."""
+    """Batches of Ragged rows, padded to the lengths with the least padding, with further `columns`, {name: Ragged}."""
     boundaries = tfkor_data.choose_boundaries(np.diff(ids.row_splits), max_buckets)
     buckets = tfkor_data.Buckets.of(boundaries, batch_size=batch_size)
     return tfkor_data.Batches(ids, segments, labels, columns=columns, buckets=buckets, seed=seed)
@@ -84,9 +84,9 @@ def prediction_batches(
     batch_size: int,
     max_length: int,
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Yields (rows, batch) of Ragged rows, in the order of `Batches.in_order`, which says what `rows` are.
+    """Yields (rows, batch) of Ragged rows, in the order of `Batches.in_order`, which explains `rows`.
 
-    Where each shape is compiled there are few lengths, the same ones in each call; else those that leave least padding.
+    Where each shape is compiled there are few lengths, the same in each call; else those that need the least padding.
     """
     lengths = np.maximum(np.diff(ids.row_splits), 1)
     boundaries = np.unique(lengths)
@@ -100,15 +100,15 @@ def prediction_batches(
         yield rows, batch
 
 
-def warn_of_cuts(classifier: Any, data: TextData) -> None:
-    """Logs how many rows are longer than the classifier takes."""
+def warn_of_truncation(classifier: Any, data: TextData) -> None:
+    """Logs how many rows are truncated to the classifier's max_length."""
     columns = [data.texts] if data.pairs is None else [data.texts, data.pairs]
     lengths = 1 + sum(np.diff(classifier.tokenizer.ids(texts).row_splits) + 1 for texts in columns)
     if cut := int((lengths > classifier.max_length).sum()):
         from absl import logging
 
         logging.warning(
-            "%s: %d of %d rows have more than max_length=%d tokens (the longest has %d) and are cut",
+            "%s: %d of %d rows have more than max_length=%d tokens (the longest has %d) and are truncated",
             *(data.name, cut, len(data), classifier.max_length, lengths.max()),
         )
 
@@ -116,7 +116,7 @@ def warn_of_cuts(classifier: Any, data: TextData) -> None:
 def row_weights(
     classifier: Any, data: TextData, class_weight: dict[str, float] | str | None
 ) -> np.ndarray | None:
-    """float32 [N] from {label: weight} or "balanced"; None for None."""
+    """float32 [N] from {label: weight} or "balanced"; None without `class_weight`."""
     if class_weight is None:
         return None
     labels = classifier.labels

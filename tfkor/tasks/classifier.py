@@ -37,16 +37,16 @@ class TextClassifier(Task):
     Args:
       encoder: a model of tfkor; three int inputs [B, S] -> (pooled_output [B, H], sequence_output [B, S, H]).
       num_classes: outputs C of the dense layer; None takes it from `labels` or from the labels that `fit` sees.
-      dropout: the share of the pooled output that is dropped in training.
+      dropout: rate of the dropout on the pooled output, in training.
       pooling: "first" for the pooled output of the encoder, as BERT has it; "max" or "mean" of the sequence output over
         the tokens, which learn faster where the encoder is not pretrained, and leave its pooler as it was. Or an object
         of `tfkor.layers.pooling`.
       activation: "softmax" for one of C classes, "sigmoid" for any number of them, "linear" for a number (C = 1).
-      tokenizer: a tfkor.text.Tokenizer; needed by all that takes texts.
+      tokenizer: a tfkor.text.Tokenizer; every method that takes texts needs it.
       labels: names of the classes; None takes those that `fit` sees.
-      max_length: tokens of a row, [CLS] and [SEP] among them; longer texts are cut, with a warning in training.
+      max_length: tokens of a row, [CLS] and [SEP] among them; longer texts are truncated, with a warning in training.
       pair: True where each row has a second text; `fit` sets it.
-      none_threshold: a text whose likeliest label is below is none of these; `calibrate` sets it.
+      none_threshold: a text whose likeliest label has a lower probability is none of these; `calibrate` sets it.
 
     `model`, a `tfkor.tasks.heads.ClassificationModel`, goes from the three inputs to logits float32 [B, C].
     """
@@ -101,7 +101,7 @@ class TextClassifier(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return MONITORS[self.activation]
 
     def get_settings(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class TextClassifier(Task):
         return self.loss_function.scores(logits)
 
     def loss(self, batch: Batch, loss_function: Loss | None = None, r_drop: float = 0.0) -> tuple[Tensor, Metrics]:
-        """The mean loss of a batch, weighted by its sample_weight, and no more metrics.
+        """The mean loss of a batch, weighted by its sample_weight, and an empty dict: no further metrics.
 
         With `r_drop`, which `fit` explains, the second half of the batch holds the rows of the first half again.
         """
@@ -161,12 +161,12 @@ class TextClassifier(Task):
           validation: TextData, a DataFrame, (texts, labels) or (texts, labels, pairs); None trains all the epochs.
           callbacks, loss: as in `Task.fit`.
           class_weight: {label: weight}, or "balanced" for weights that make each class count the same.
-          token_dropout: the share of tokens that are replaced by [MASK] in training; helps where there is little data.
-          subword_dropout: words fall into other pieces in each epoch; see the dropout of `Tokenizer.ids`. With `r_drop`
-            for the second of the two passes, else for all rows.
+          token_dropout: the fraction of tokens that are replaced by [MASK] in training; helps if there is little data.
+          subword_dropout: words are segmented differently in each epoch; see the dropout of `Tokenizer.ids`. With
+            `r_drop` in the second of the two passes only, else in all rows.
           r_drop: weight of the disagreement of two passes of each row under different dropouts: half of the alpha of
-            R-Drop (Liang et al. 2021). Where there is no pretraining, 1 and a subword_dropout of 0.3 help most.
-          label_smoothing: the share of a label that is spread over all classes (Szegedy et al. 2016), for softmax.
+            R-Drop (Liang et al. 2021). Without pretraining, 1 and a subword_dropout of 0.3 help most.
+          label_smoothing: the fraction of a label that is spread over all classes (Szegedy et al. 2016), for softmax.
           teacher, temperature, distillation, unlabelled: a fine-tuned TextClassifier to learn from, how, and more texts
             for it to label; see `tfkor.tasks.distillation.Distillation`.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
@@ -180,7 +180,7 @@ class TextClassifier(Task):
 
         Raises:
           DataError: labels that are missing, of one class, or in `validation` alone.
-          ValueError: label smoothing without softmax, or together with a `loss` of one's own.
+          ValueError: label smoothing without softmax, or together with a `loss`.
         """
         keras.utils.set_random_seed(seed)
         columns = {name: options.pop(name) for name in COLUMNS if name in options}
@@ -210,7 +210,7 @@ class TextClassifier(Task):
         )
 
     def loss_with(self, loss: Loss | None, label_smoothing: float, lessons: Distillation | None) -> Any:
-        """What `fit` makes small."""
+        """The loss that `fit` minimises."""
         if label_smoothing and (loss is not None or self.activation != "softmax"):
             found = f"the activation is {self.activation!r}" if loss is None else f"loss is {loss}"
             raise ValueError(f"label_smoothing works with activation='softmax' and its own loss; {found}")
@@ -219,7 +219,7 @@ class TextClassifier(Task):
         return CrossEntropy(label_smoothing) if label_smoothing else loss
 
     def prepare(self, train: TextData) -> None:
-        """Takes the label names and the kind of rows from the training data, and builds the head if it isn't there."""
+        """Takes label names and the kind of rows from the training data, and builds the head if there is none yet."""
         self.is_pair = train.pairs is not None
         if self.activation != "linear":
             if self.labels is None:
@@ -247,12 +247,12 @@ class TextClassifier(Task):
         targets: np.ndarray | None = None,
         **changes: Any,
     ) -> Any:
-        """TextData -> batches; `changes` are what `tfkor.tasks.batches.training_batches` takes beside."""
+        """TextData -> batches; `changes` are further arguments of `tfkor.tasks.batches.training_batches`."""
         options = dict(batch_size=batch_size, max_buckets=max_buckets, seed=seed)
         return training_batches(self, data, targets, **options, **changes)
 
     def check(self, data: TextData) -> None:
-        """Raises DataError where rows are not of the kind that the classifier takes, or have a label of its own."""
+        """Raises DataError where rows are not of the kind that the classifier takes, or have an unknown label."""
         if (data.pairs is not None) != self.is_pair:
             wants, has = ("pairs of texts", "single texts") if self.is_pair else ("single texts", "pairs of texts")
             raise tfkor_data.DataError(f"{data.name}: it has {has}; the classifier takes {wants}: check pair_column")
@@ -264,7 +264,7 @@ class TextClassifier(Task):
         return tfkor_data.as_text_data(texts, labels, pairs, label_type=self.label_type, **columns)
 
     def pack(self, data: TextData, dropout: float = 0.0, seed: int | list[int] = 0) -> tuple[Ragged, Ragged]:
-        """TextData -> token ids and segment ids, one row each, cut at `max_length`; dropout: see `Tokenizer.ids`."""
+        """TextData -> token ids and segment ids, rows truncated to `max_length`; dropout: see `Tokenizer.ids`."""
         if self.tokenizer is None:
             raise ValueError(
                 "the classifier has no tokenizer; expected TextClassifier(encoder, ..., tokenizer=tokenizer)"
@@ -328,9 +328,10 @@ class TextClassifier(Task):
         return metrics.regression_report(truth, scores[:, 0])
 
     def calibrate(self, texts: Any, pairs: Any = None, acceptance: float = 0.95, **columns: Any) -> float:
-        """Sets the threshold of "none of these" so that the share `acceptance` of these known texts stays above it.
+        """Sets the threshold of "none of these" so that the fraction `acceptance` of these texts is above it.
 
-        Take texts that were not trained on, such as the dev set (Hendrycks and Gimpel 2017, the largest probability).
+        Give texts with known labels that were not trained on, such as the dev set. The score is the largest probability
+        (Hendrycks and Gimpel 2017).
         """
         if self.activation != "softmax":
             raise ValueError(f'"none of these" works with activation="softmax"; the activation is {self.activation!r}')

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a small classifier learns from what a larger one says (Hinton et al. 2015)."""
+"""Knowledge distillation: a small classifier learns from the outputs of a larger one (Hinton et al. 2015)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,8 @@ class DistillationLoss:
 
     Args:
       of_labels: the loss of the labels, without label smoothing.
-      temperature, weight: of what the teacher says; see `Distillation`.
-      label_smoothing: the share of a label that is spread over all classes.
+      temperature, weight: of the teacher's outputs; see `Distillation`.
+      label_smoothing: the fraction of a label that is spread over all classes.
     """
 
     of_labels: Loss
@@ -42,7 +42,7 @@ class DistillationLoss:
 
 
 class Distillation:
-    """A student learns labels and what its teacher says of each text, asked once, before the training.
+    """A student learns labels and its teacher's outputs for each text, which are computed once, before the training.
 
         student.fit(texts, labels, teacher=teacher, temperature=2.0, distillation=0.9, unlabelled=more_texts)
 
@@ -85,12 +85,12 @@ class Distillation:
         self.temperature, self.weight = temperature, distillation
 
     def loss(self, label_smoothing: float = 0.0) -> DistillationLoss:
-        """What the student is trained to make small."""
+        """The loss that the student minimises."""
         of_labels = type(self.student.loss_function)()
         return DistillationLoss(of_labels, self.temperature, self.weight, label_smoothing)
 
     def targets(self, train: TextData, unlabelled: Any = None) -> tuple[TextData, np.ndarray]:
-        """TextData with unlabelled texts behind those of `train`, and labels for `loss`, float32 [N, 1 + ...].
+        """TextData with the unlabelled texts after those of `train`, and labels for `loss`, float32 [N, 1 + ...].
 
         Args:
           unlabelled: a list of texts, a tuple (texts, pairs), TextData or a DataFrame; None for none.
@@ -120,5 +120,5 @@ class Distillation:
             scores /= scores.sum(axis=1, keepdims=True)
         if self.student.labels is None:
             return scores
-        place = {label: i for i, label in enumerate(self.teacher.labels)}
-        return scores[:, [place[label] for label in self.student.labels]]
+        column = {label: i for i, label in enumerate(self.teacher.labels)}
+        return scores[:, [column[label] for label in self.student.labels]]

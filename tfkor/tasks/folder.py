@@ -33,8 +33,8 @@ def save_task(folder: str | os.PathLike, task: Any, overwrite: bool = True) -> N
             save_lora(temporary / LORA, task.encoder, task.tokenizer)
 
 
-def encoder_sums(folder):
-    """{path: SHA-256} of the encoder's files of weights, which its config.json says."""
+def encoder_sums(folder: Path) -> dict[str, str]:
+    """{path: SHA-256} of the encoder's files of weights, as its config.json states."""
     sums = read_json(folder / ENCODER / CONFIG).get("sha256") or {}
     return {f"{ENCODER}/{name}": value for name, value in sums.items()}
 
@@ -65,7 +65,7 @@ def task_class_of(folder: str | os.PathLike, expected: type | None = None) -> ty
 def load_task(
     folder: str | os.PathLike, dtype: str | None = None, task_class: type | None = None
 ) -> Any:
-    """Returns the task in a folder, whichever it is; see `Task.load`."""
+    """Returns the task in a folder, of any class; see `Task.load`."""
     folder = Path(folder)
     task_class = task_class or task_class_of(folder)
     path = folder / SETTINGS
@@ -94,11 +94,11 @@ def load_task(
     return task
 
 
-def check_encoder(folder, sums):
+def check_encoder(folder: Path, sums: dict[str, str]) -> None:
     """Raises ValueError where the encoder in the folder is another one than the head was saved with."""
     for name, value in encoder_sums(folder).items():
         if sums.get(name, value) != value:
             raise ValueError(
-                f"{folder / name}: SHA-256 is {value}; {SETTINGS} says {sums[name]}: expected the encoder that the "
+                f"{folder / name}: SHA-256 is {value}; {SETTINGS} has {sums[name]}; expected the encoder that the "
                 "head was trained with"
             )

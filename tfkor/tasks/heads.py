@@ -1,4 +1,4 @@
-"""Models of tasks: an encoder and a head on it, which Keras saves and loads (`model.save("model.keras")`)."""
+"""Models of tasks: an encoder with a head, which Keras saves and loads (`model.save("model.keras")`)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tfkor.models.backbone import Backbone
 
 
 class TaskModel(keras.Model):
-    """Base of these models: holds `encoder`. A subclass adds the arguments of its own to `get_config`."""
+    """Base of these models: holds `encoder`. A subclass adds its own arguments to `get_config`."""
 
     def __init__(self, encoder: Backbone, **kwargs):
         super().__init__(**kwargs)
@@ -39,12 +39,12 @@ class TaskModel(keras.Model):
 class ClassificationModel(TaskModel):
     """A batch of the three inputs, int [B, S] -> logits float32 [B, C]: pooling, dropout and a dense layer.
 
-    An ELECTRA that pools the first token has a dense layer more before the last one, as its authors have it.
+    An ELECTRA that pools the first token has another dense layer before the last one, as in the authors' code.
 
     Args:
       encoder: a model of tfkor.
       num_classes: C.
-      dropout: the share of the pooled vectors that is dropped in training.
+      dropout: rate of the dropout on the pooled vectors, in training.
       pooling: "first", "max" or "mean", or an object of `tfkor.layers.pooling`.
     """
 

@@ -1,9 +1,10 @@
-"""Tasks in folders as tfkor 0.1 wrote them at first: a head by position in head.npz, a classifier in model.keras.
+"""Tasks in folders of the first tfkor 0.1: a head by position in head.npz, a classifier in model.keras.
 
-They are read only.
+These folders are read, not written.
 """
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ def is_classifier(folder: Path) -> bool:
     return (folder / CLASSIFIER).is_file()
 
 
-def load_head(folder: Path, task) -> None:
+def load_head(folder: Path, task: Any) -> None:
     """Gives a task's head the arrays of head.npz, in the order of its trained variables."""
     encoder = {id(variable) for variable in task.encoder.variables}
     variables = [variable for variable in task.model.trainable_variables if id(variable) not in encoder]
@@ -36,11 +37,11 @@ def load_head(folder: Path, task) -> None:
     legacy.assign_in_order(folder / HEAD, variables, arrays, f"the head of a {type(task).__name__}")
 
 
-def load_classifier(folder: Path, dtype: str | None = None):
-    """The TextClassifier of classifier.json, model.keras and tokenizer/; None takes the dtype that it was saved with.
+def load_classifier(folder: Path, dtype: str | None = None) -> Any:
+    """The TextClassifier of classifier.json, model.keras and tokenizer/; None: the dtype that it was saved with.
 
     Raises:
-      FileNotFoundError: a part of it is not there.
+      FileNotFoundError: a part of it is missing.
       ValueError: classifier.json lacks a setting.
     """
     for name in (CLASSIFIER_MODEL, "tokenizer"):

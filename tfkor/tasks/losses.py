@@ -1,6 +1,6 @@
-"""What a task is trained to make small: small objects, labels and logits -> a loss for each row or token.
+"""Losses of tasks as small objects: labels and logits -> a loss for each row or token.
 
-A task holds one, and gives it what it knows: `CrossEntropy` where one of C classes is right, `BinaryCrossEntropy` where
+A task holds one of them: `CrossEntropy` where one of C classes is right, `BinaryCrossEntropy` where
 any number of them are, `MeanSquaredError` of a number.
 """
 
@@ -18,7 +18,7 @@ class CrossEntropy:
     `tfkor.layers.fast.cross_entropy` is the same with its gradient written out, for a whole vocabulary of classes.
 
     Args:
-      label_smoothing: the share of a label that is spread over all classes (Szegedy et al. 2016); 0.1 is usual.
+      label_smoothing: the fraction of a label that is spread over all classes (Szegedy et al. 2016); 0.1 is usual.
     """
 
     label_smoothing: float = 0.0
@@ -73,7 +73,7 @@ LOSSES = {"softmax": CrossEntropy, "sigmoid": BinaryCrossEntropy, "linear": Mean
 
 
 def smoothed(losses: Tensor, logits: Tensor, label_smoothing: float) -> Tensor:
-    """Losses [...] of logits [..., C] with a share of each label spread over all classes."""
+    """Losses [...] of logits [..., C] with a fraction of each label spread over all classes."""
     if not label_smoothing:
         return losses
     return (1 - label_smoothing) * losses - label_smoothing * ops.mean(ops.log_softmax(logits), axis=-1)
@@ -84,10 +84,10 @@ def weighted_mean(losses: Tensor, weights: Tensor, least: float = 1e-6) -> Tenso
     return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), least)
 
 
-def gaps(loss, first, second):
+def gaps(loss: Loss, first: Tensor, second: Tensor) -> Tensor:
     """[B, C]: for probabilities p and q both divergences add up to the sum of (p - q) * (logits of p - logits of q)."""
     return (loss.scores(first) - loss.scores(second)) * (first - second) / 2
 
 
-def twice(values):
+def twice(values: Tensor) -> Tensor:
     return ops.concatenate([values, values])

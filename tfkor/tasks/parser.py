@@ -20,7 +20,7 @@ from tfkor.tasks.task import Metrics, Task
 from tfkor.text import Ragged, Tokenizer
 from tfkor.text.ragged import ragged
 
-HIDDEN = -1e9  # the score of what is no word
+HIDDEN = -1e9  # the score of a token that is not a word
 TAG_SIZE = 128  # of the embedding of a part of speech
 
 
@@ -84,7 +84,7 @@ class BiaffineModel(TaskModel):
         return scores + HIDDEN * (1.0 - candidates)[:, None, :], self.relation_parts(words, training)
 
     def relation_parts(self, words: Tensor, training: bool) -> list[Tensor]:
-        """Two tensors [B, S, D + 1], the heads' and the dependents', with a 1 behind."""
+        """Two tensors [B, S, D + 1], the heads' and the dependents', with a 1 appended."""
         parts = (self.dropout(layer(words), training=training) for layer in (self.relation_head, self.relation_word))
         return [ops.concatenate([part, ops.ones_like(part[..., :1])], axis=-1) for part in parts]
 
@@ -112,7 +112,7 @@ class DependencyParser(Task):
       tags: parts of speech whose gold values go in, as KLUE-baseline does; () for none.
       dropout: of the words' vectors and of the projections.
       tokenizer: a tfkor.text.Tokenizer.
-      max_length: tokens of a row, [CLS] and [SEP] among them; words beyond get the head 0.
+      max_length: tokens of a row, [CLS] and [SEP] among them; words beyond that get the head 0.
     """
 
     settings = ("relations", "tags", "dropout", "max_length")
@@ -156,33 +156,33 @@ class DependencyParser(Task):
             self.build()
 
     def rows(self, sentences: Sequence, tags: Sequence | None) -> tuple[Ragged, dict[str, Ragged], list[list[int]]]:
-        """Ragged ids; {name: Ragged} of is_word, ends and tags; the places of each sentence's words, 0 for none."""
-        ids, columns, places = [], {"is_word": [], "ends": [], "tags": []}, []
+        """Ragged ids; {name: Ragged} of is_word, ends and tags; the position of each word's first piece, 0 for none."""
+        ids, columns, first_pieces = [], {"is_word": [], "ends": [], "tags": []}, []
         number = {tag: i + 1 for i, tag in enumerate(self.tags)}
         all_offsets = self.tokenizer.all_offsets([" ".join(words) for words in sentences])
         for row, (words, (pieces, spans)) in enumerate(zip(sentences, all_offsets)):
             pieces, spans = pieces[: self.max_length - 2], spans[: self.max_length - 2]
             first, last = pieces_of_words(words, spans)
-            at = {place: i for i, place in enumerate(first) if place}
+            at = {piece: i for i, piece in enumerate(first) if piece}
             ids.append([self.tokenizer.cls_id, *pieces, self.tokenizer.sep_id])
             inside = range(1, len(pieces) + 1)
-            columns["is_word"].append([1, *(int(place in at) for place in inside), 0])
-            columns["ends"].append([0, *(last[at[place]] if place in at else 0 for place in inside), 0])
+            columns["is_word"].append([1, *(int(piece in at) for piece in inside), 0])
+            columns["ends"].append([0, *(last[at[piece]] if piece in at else 0 for piece in inside), 0])
             of_row = [number.get(tag, 0) for tag in tags[row]] if self.tags else []
-            columns["tags"].append([0, *(of_row[at[place]] if self.tags and place in at else 0 for place in inside), 0])
-            places.append(first)
-        return ragged(ids), {name: ragged(rows) for name, rows in columns.items()}, places
+            columns["tags"].append([0, *(of_row[at[piece]] if self.tags and piece in at else 0 for piece in inside), 0])
+            first_pieces.append(first)
+        return ragged(ids), {name: ragged(rows) for name, rows in columns.items()}, first_pieces
 
     def batches(self, data: TreeData, batch_size: int, max_buckets: int, seed: int) -> Batches:
-        ids, columns, places = self.rows(data.words, data.tags)
+        ids, columns, first_pieces = self.rows(data.words, data.tags)
         number = {relation: i for i, relation in enumerate(self.relations)}
-        heads, relations = np.zeros((2, len(ids.values)), np.int32)  # 0: not looked at, else the place + 1, the id + 1
-        for row, first in enumerate(places):
-            for word, place in enumerate(first):
+        heads, relations = np.zeros((2, len(ids.values)), np.int32)  # 0: ignored, else the position + 1, the id + 1
+        for row, first in enumerate(first_pieces):
+            for word, piece in enumerate(first):
                 head = data.heads[row][word]
                 target = first[head - 1] if head else 0
-                if place and (target or not head):
-                    at = ids.row_splits[row] + place
+                if piece and (target or not head):
+                    at = ids.row_splits[row] + piece
                     heads[at], relations[at] = target + 1, number[data.relations[row][word]] + 1
         columns |= {"heads": ids._replace(values=heads), "relations": ids._replace(values=relations)}
         return bucketed(ids, None, columns, batch_size=batch_size, max_buckets=max_buckets, seed=seed)
@@ -211,15 +211,15 @@ class DependencyParser(Task):
             raise ValueError("the parser takes tags of words; expected predict(sentences, tags)")
         if not sentences:
             return [], []
-        ids, columns, places = self.rows(sentences, tags)
+        ids, columns, first_pieces = self.rows(sentences, tags)
         heads, relations = [None] * len(sentences), [None] * len(sentences)
         options = dict(batch_size=batch_size, max_length=self.max_length)
         for rows, batch in prediction_batches(ids, None, columns, **options):
             found = (np.asarray(output) for output in self.outputs(batch))
             for row, row_heads, row_relations in zip(rows, *found):
-                word_at = {place: i + 1 for i, place in enumerate(places[row]) if place}
-                heads[row] = [word_at.get(int(row_heads[place]), 0) if place else 0 for place in places[row]]
-                relations[row] = [self.relations[row_relations[place]] for place in places[row]]
+                word_at = {piece: i + 1 for i, piece in enumerate(first_pieces[row]) if piece}
+                heads[row] = [word_at.get(int(row_heads[piece]), 0) if piece else 0 for piece in first_pieces[row]]
+                relations[row] = [self.relations[row_relations[piece]] for piece in first_pieces[row]]
         return heads, relations
 
     parse = predict  # an alias
@@ -237,14 +237,14 @@ class DependencyParser(Task):
 
 
 def pieces_of_words(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """The place of the first and of the last piece of each word, from 1; 0 where a word has none."""
+    """The positions of the first and of the last piece of each word, from 1; 0 where a word has none."""
     first, last, begin = [0] * len(words), [0] * len(words), 0
     word_at = {}
     for i, word in enumerate(words):
         word_at |= dict.fromkeys(range(begin, begin + len(word)), i)
         begin += len(word) + 1
-    for place, (start, _) in enumerate(spans, 1):
+    for piece, (start, _) in enumerate(spans, 1):
         if (i := word_at.get(start)) is not None:
-            first[i] = first[i] or place
-            last[i] = place
+            first[i] = first[i] or piece
+            last[i] = piece
     return first, last

@@ -1,4 +1,4 @@
-"""The tasks by name. A new one is a line here and a file beside this."""
+"""The tasks by name. A new task is a line here and a file in this folder."""
 
 import importlib
 from typing import Any
@@ -17,7 +17,7 @@ CLASS_NAMES = {class_name: name for name, (_, class_name) in TASKS.items()}  # a
 
 
 def get_task(name: str, source: str = "name") -> type:
-    """ "token_tagger" -> TokenTagger; "TokenTagger", which stands in folders of older releases, is as good.
+    """ "token_tagger" -> TokenTagger; "TokenTagger", the form in folders of older releases, is accepted too.
 
     Raises:
       ValueError: tfkor has no such task; `source` is named in the message.
@@ -33,9 +33,9 @@ def name_of(task: Any) -> str:
     """The name of a task, "token_tagger" for a TokenTagger.
 
     Raises:
-      ValueError: its class is in no line of TASKS.
+      ValueError: its class is not in TASKS.
     """
     for name, line in TASKS.items():
         if (type(task).__module__, type(task).__qualname__) == line:
             return name
-    raise ValueError(f"{type(task).__name__} is no task of tfkor; expected one of {', '.join(NAMES)}")
+    raise ValueError(f"{type(task).__name__} is not a task of tfkor; expected one of {', '.join(NAMES)}")

@@ -24,15 +24,15 @@ class RelationExtractor(Task):
         extractor.fit(read_klue_re("klue-re-v1.1_train.json"), validation=read_klue_re("klue-re-v1.1_dev.json"))
         extractor.predict(read_klue_re("new.json", labelled=False))       # ["per:place_of_residence", ...]
 
-    The markers become symbols of the tokenizer, with vectors of their own in the encoder. The first of `relations` is
-    the one that micro F1 leaves out, no_relation.
+    The markers become symbols of the tokenizer, with embeddings of their own in the encoder. The first of
+    `relations` is the one that micro F1 leaves out, no_relation.
 
     Args:
-      encoder: a model of tfkor; one with more word vectors takes its place, see `tfkor.zoo.with_symbols`.
+      encoder: a model of tfkor; copied with more word embeddings for the markers, see `tfkor.zoo.with_symbols`.
       relations: names of the classes.
       dropout: of the vector of [CLS].
       tokenizer: a WordPiece tfkor.text.Tokenizer.
-      max_length: tokens of a row; longer sentences are cut, with a warning in training.
+      max_length: tokens of a row; longer sentences are truncated, with a warning in training.
       typed: whether markers have the entities' types, <subj:PER>; those of KLUE-baseline have none, <subj>.
     """
 
@@ -67,7 +67,7 @@ class RelationExtractor(Task):
         label_smoothing: float = 0.0,
         **options: Any,
     ) -> list[Metrics]:
-        """As `Task.fit`; `label_smoothing` is the share of a relation that is spread over all (Szegedy et al. 2016)."""
+        """As `Task.fit`; `label_smoothing` is the fraction of a label that is spread over all (Szegedy et al. 2016)."""
         options = {"loss": CrossEntropy(label_smoothing)} | options
         return super().fit(train, validation, callbacks, **options)
 
@@ -81,7 +81,7 @@ class RelationExtractor(Task):
         return self.classifier.batches(data.marked(self.typed), batch_size, max_buckets, seed)
 
     def loss(self, batch: Batch, loss_function: Loss | None = None) -> tuple[Tensor, Metrics]:
-        """As that of the classifier."""
+        """The loss of `TextClassifier.loss`."""
         return self.classifier.loss(batch, loss_function)
 
     def predict_proba(self, data: RelationData, batch_size: int = 64) -> np.ndarray:

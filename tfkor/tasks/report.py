@@ -1,4 +1,4 @@
-"""What a classifier gets right and wrong, by domain and as a picture."""
+"""Metrics of a classifier by domain, its most frequent errors, and its confusion matrix as a picture."""
 
 import os
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def confusion_picture(
 ) -> None:
     """Writes the confusion matrix as a PNG: rows the truth, columns the prediction, lines between domains.
 
-    The classes stand in the order of their ids, so classes of one domain should follow one another. Names of domains
+    The classes are in the order of their ids, so classes of one domain should follow one another. Names of domains
     are drawn in matplotlib's own font, which has no Hangul.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,7 +89,7 @@ def confusion_picture(
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(title)
-    figure.colorbar(picture, label="share of the true class", fraction=0.04)
+    figure.colorbar(picture, label="fraction of the true class", fraction=0.04)
     figure.tight_layout()
     with new_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)

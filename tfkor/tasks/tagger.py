@@ -50,8 +50,8 @@ class TokenTagger(Task):
         tagger.entities(["이순신 장군은 서울에서 태어났다."])         # [[("PS", "이순신", 0, 3), ...]]
 
     In training the piece that begins a character or word has its tag, the other pieces of a word have none. In
-    prediction a character inside a piece has the piece's tag, I- where that is B-. Longer texts are cut into windows
-    that overlap, and each piece is tagged where it has most context.
+    prediction a character inside a piece has the piece's tag, I- where that is B-. Longer texts are split into windows
+    that overlap, and each piece is tagged in the window where it has the most context.
 
     Args:
       encoder: a model of tfkor.
@@ -90,7 +90,7 @@ class TokenTagger(Task):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which epoch is best."""
+        """The metric that chooses the best epoch."""
         return "f1" if self.are_entities() else "accuracy"
 
     def fit(
@@ -102,12 +102,12 @@ class TokenTagger(Task):
         label_smoothing: float = 0.0,
         **options: Any,
     ) -> list[Metrics]:
-        """As `Task.fit`; `label_smoothing` is the share of a tag that is spread over all tags (Szegedy et al. 2016)."""
+        """As `Task.fit`; `label_smoothing` is the fraction of a tag that is spread over all (Szegedy et al. 2016)."""
         options = {"loss": CrossEntropy(label_smoothing)} | options
         return super().fit(train, validation, callbacks, **options)
 
     def prepare(self, train: TaggedData) -> None:
-        """Takes the tags, and what they are of, from the training data."""
+        """Takes the tags, and the unit and form of them, from the training data."""
         seen = {tag for tags in train.tags for tag in tags}
         if self.labels is None:
             self.labels = list(KLUE_NER_LABELS) if seen <= set(KLUE_NER_LABELS) else sorted(seen)
@@ -125,19 +125,19 @@ class TokenTagger(Task):
         return all(tag == "O" or (tag[-2:] if self.suffix else tag[:2]) in ends for tag in self.labels or ())
 
     def pieces(self, texts: Sequence[str]) -> list:
-        """For each text its ids, and the (begin, end) of each in it."""
+        """For each text its ids, and the (begin, end) offsets of each."""
         return self.tokenizer.all_offsets(texts)
 
     def rows(self, pieces: Sequence, stride: int | None = None) -> tuple[list[Window], Ragged]:
         """Windows, and Ragged ids of their rows [CLS] ... [SEP]."""
-        room = self.max_length - 2
-        windows = windows_of([len(ids) for ids, _ in pieces], room, stride or max(1, room // 2))
+        capacity = self.max_length - 2
+        windows = windows_of([len(ids) for ids, _ in pieces], capacity, stride or max(1, capacity // 2))
         tok = self.tokenizer
         return windows, ragged([[tok.cls_id, *pieces[w.row][0][w.begin : w.end], tok.sep_id] for w in windows])
 
     def batches(self, data: TaggedData, batch_size: int, max_buckets: int, seed: int) -> Batches:
         pieces = self.pieces(data.texts)
-        number = {label: i + 1 for i, label in enumerate(self.labels)}  # 0: not looked at
+        number = {label: i + 1 for i, label in enumerate(self.labels)}  # 0: ignored
         tags = []
         for (_, spans), units, row in zip(pieces, data.units, data.tags):
             at = {begin: number[tag] for (begin, _), tag in zip(units, row)}
@@ -156,7 +156,7 @@ class TokenTagger(Task):
         return weighted_mean(losses, weights, least=1.0), {}
 
     def piece_labels(self, pieces: Sequence, batch_size: int = 64) -> list[np.ndarray]:
-        """The likeliest label id of each piece of each text, in the window where it has most context."""
+        """The likeliest label id of each piece of each text, where it has the most context."""
         windows, ids = self.rows(pieces)
         lengths = [len(row) for row, _ in pieces]
         found = [None] * len(windows)
@@ -189,11 +189,11 @@ class TokenTagger(Task):
         """The tag of each unit: that of the piece over its first character, as I- where the piece began before it."""
         starts = {}  # character -> (label, whether the piece begins here)
         for (begin, end), label in zip(pieces[1], labels):
-            for place in range(begin, end):
-                starts.setdefault(place, (self.labels[label], place == begin))
+            for i in range(begin, end):
+                starts.setdefault(i, (self.labels[label], i == begin))
         tags = []
         for begin, end in units:
-            label, first = next((starts[place] for place in range(begin, end) if place in starts), ("O", True))
+            label, first = next((starts[i] for i in range(begin, end) if i in starts), ("O", True))
             tags.append(label if first else self.inside(label))
         return tags
 
@@ -212,7 +212,7 @@ class TokenTagger(Task):
         return out
 
     def evaluate(self, data: TaggedData) -> Metrics:
-        """TaggedData -> accuracy; of entities precision, recall and F1, as seqeval; for KLUE-NER its own two."""
+        """TaggedData -> accuracy; of entities precision, recall and F1, as seqeval; for KLUE-NER its own metrics."""
         found = self.predict(data.texts, data.units)
         right = [a == b for pair in zip(data.tags, found) for a, b in zip(*pair)]
         report = {"accuracy": float(np.mean(right)), "examples": len(data)}

@@ -1,4 +1,4 @@
-"""What all tasks share: training, saving and loading."""
+"""Base of all tasks: training, saving and loading."""
 
 import functools
 import os
@@ -28,12 +28,12 @@ class Task:
         task.save("runs/task")
         task = tfkor.load("runs/task")
 
-    A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it says which arguments of its `__init__`
-    `save` keeps (`settings`), which metric chooses the best epoch (`monitor`), and defines `prepare(train)`,
+    A task sets `model`, a keras.Model that holds `encoder`, by `set_model`; it names the arguments of `__init__` that
+    `save` keeps (`settings`) and the metric that chooses the best epoch (`monitor`), and defines `prepare(train)`,
     `batches(data, batch_size, max_buckets, seed)`, `loss(batch, loss_function=None)`, `predict` and `evaluate(data)`.
 
     Attributes:
-      loss_function: what a row or a token costs, an object of `tfkor.tasks.losses`.
+      loss_function: the loss of a row or a token, an object of `tfkor.tasks.losses`.
       outputs: a batch -> what the task predicts from, compiled.
     """
 
@@ -69,9 +69,9 @@ class Task:
 
         Args:
           train, validation: data of the task; without `validation` all epochs are trained.
-          callbacks: objects that are called as it goes: those that have on_step_end(step, metrics),
-            on_epoch_end(epoch, metrics) or on_train_end.
-          loss: in place of the task's `loss_function`, for this training.
+          callbacks: objects that are called during the training, with any of the methods on_step_end(step, metrics),
+            on_epoch_end(epoch, metrics) and on_train_end.
+          loss: instead of the task's `loss_function`, for this training.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           options: of `tfkor.training.fine_tune`: learning_rate, warmup, ema, layer_decay, patience, on_best ...
 
@@ -86,7 +86,12 @@ class Task:
         )
 
     def fit_batches(
-        self, batches, loss: Callable[[Batch], tuple[Tensor, Metrics]], validation, callbacks, **options
+        self,
+        batches: Any,
+        loss: Callable[[Batch], tuple[Tensor, Metrics]],
+        validation: Any,
+        callbacks: Sequence[Any],
+        **options: Any,
     ) -> list[Metrics]:
         """Trains on batches, as `fit`; `loss(batch)` gives the loss and a dict of metrics."""
         evaluate = None if validation is None else lambda: self.evaluate(validation)
@@ -103,13 +108,13 @@ class Task:
         )
 
     def idle_variables(self) -> Sequence[keras.Variable]:
-        """Those that the loss does not depend on: of the pooler, where the task is about tokens."""
+        """Variables that the loss does not depend on: those of the pooler, in a task about tokens."""
         return self.encoder.pooler.variables
 
     # === What a task defines ===
 
     def prepare(self, train: Any) -> None:
-        """Takes from the training data what they decide, labels for example, and makes the model if there is none."""
+        """Takes what the training data decide, labels for example, and makes the model if there is none."""
 
     def batches(self, data: Any, batch_size: int, max_buckets: int, seed: int) -> Any:
         """Data of the task -> `tfkor.data.Batches`."""
@@ -130,17 +135,17 @@ class Task:
     # === The model ===
 
     def set_model(self, model: keras.Model, outputs: Callable[[Batch], Any] | None = None) -> None:
-        """Takes the model, and what the task predicts from, a function of a batch; None takes what the model gives."""
+        """Sets `model`, and `outputs`, the function of a batch to predict from; None: the model's outputs."""
         self.model = model
         self.outputs = InferenceStep(model, outputs or (lambda batch: model(batch, training=False)))
 
     def head_weights(self) -> dict[str, keras.Variable]:
-        """{name: variable} of what the model has beside the encoder."""
+        """{name: variable} of the model's weights outside the encoder."""
         encoder = {id(variable) for variable in self.encoder.variables}
         return {name: variable for name, variable in named_weights(self.model).items() if id(variable) not in encoder}
 
     def get_settings(self) -> dict[str, Any]:
-        """The arguments of `__init__` that make this task again, beside encoder and tokenizer; JSON can hold them."""
+        """The arguments of `__init__`, except encoder and tokenizer, that make this task again; JSON can hold them."""
         return {name: getattr(self, name) for name in self.settings}
 
     def merged(self) -> "Task":
@@ -158,7 +163,7 @@ class Task:
     def save(self, folder: str | os.PathLike, overwrite: bool = True) -> None:
         """Writes task.json, head.safetensors and encoder/ with the tokenizer into `folder`, whole or not at all.
 
-        LoRA weights are merged into the encoder that is written, and stand alone in lora.npz beside it.
+        LoRA weights are merged into the encoder that is written, and are also written alone, into lora.npz.
 
         Raises:
           FileExistsError: the folder is there and `overwrite` is False.
@@ -191,5 +196,5 @@ def check_vocabulary(encoder: Backbone, tokenizer: Tokenizer | None) -> None:
 
 
 def buckets_of(max_buckets: int | None, jit_compile: bool | None) -> int:
-    """How many lengths batches are padded to, at most; few where each of them is compiled."""
+    """The largest number of lengths that batches are padded to; small where each length is compiled."""
     return max_buckets or (6 if compiles_each_shape(jit_compile) else 32)

@@ -46,7 +46,7 @@ class SlotGenerator(TaskModel):
         self.slot_ids = np.asarray(slot_ids, np.int32)
         hidden = encoder.config.hidden_size
         self.cell = keras.layers.GRUCell(hidden, dtype="float32", name="gru")
-        self.share = keras.layers.Dense(1, dtype="float32", name="share")  # of the vocabulary in the mixture
+        self.share = keras.layers.Dense(1, dtype="float32", name="share")  # logit of generating; files have this name
         self.gate = keras.layers.Dense(len(GATES), dtype="float32", name="gate")
         self.pooler = None
         if not encoder.pooler.variables:  # ELECTRA's
@@ -72,7 +72,7 @@ class SlotGenerator(TaskModel):
         return ops.cast(words if project is None else project(words), "float32")
 
     def vocabulary_logits(self, state: Tensor) -> Tensor:
-        """float32 [B, J, H] -> [B, J, V], the products with the word vectors but for a number that all have alike."""
+        """float32 [B, J, H] -> [B, J, V], the products with the word vectors, up to a common constant."""
         dtype, project = self.encoder.compute_dtype, self.encoder.embeddings_project
         state = ops.cast(state, dtype)
         if project is not None:
@@ -82,8 +82,8 @@ class SlotGenerator(TaskModel):
     def decode(self, batch: Batch, length: int, choose: Callable, training: bool = False) -> Tensor:
         """Decodes `length` steps; returns the gates' logits float32 [B, J, 5].
 
-        `choose(step, logits [B, J, V], share [B, J], attention [B, J, S])` gives the ids that are the next step's
-        input, int [B, J]; `share` is a logit.
+        `choose(step, logits [B, J, V], p_gen [B, J], attention [B, J, S])` gives the ids that are the next step's
+        input, int [B, J]; `p_gen` is the logit of generating a piece, not copying it.
         """
         memory, first = self.read(batch, training)
         hidden = HIDDEN * (1.0 - ops.cast(batch["input_mask"], "float32"))[:, None, :]  # [B, 1, S]
@@ -99,16 +99,16 @@ class SlotGenerator(TaskModel):
             context = ops.matmul(attention, memory)  # [B, J, H]
             if step == 0:
                 gates = self.gate(context)
-            share = self.share(ops.concatenate([words, state, context], axis=-1))[..., 0]  # [B, J]
-            chosen = choose(step, self.vocabulary_logits(state), share, attention)
+            p_gen = self.share(ops.concatenate([words, state, context], axis=-1))[..., 0]  # [B, J]
+            chosen = choose(step, self.vocabulary_logits(state), p_gen, attention)
             words = self.word_vectors(chosen)
         return gates
 
     def call(self, inputs: Batch | list[Tensor], length: int = 10, training: bool = False) -> tuple[Tensor, Tensor]:
         batch, values = as_batch(inputs), []
 
-        def choose(step, logits, share, attention):
-            values.append(ops.argmax(mixture(batch["input_word_ids"], logits, share, attention), axis=-1))
+        def choose(step, logits, p_gen, attention):
+            values.append(ops.argmax(mixture(batch["input_word_ids"], logits, p_gen, attention), axis=-1))
             return values[-1]
 
         gates = self.decode(batch, length, choose, training)
@@ -117,18 +117,18 @@ class SlotGenerator(TaskModel):
     def nats(self, batch: Batch, targets: Tensor, forced: Tensor | bool, training: bool = True) -> tuple:
         """The gates' logits, and the negative log probability of the targets int [B, J, L], float32 [B, J, L].
 
-        `forced` is a bool scalar: whether the next step's input is the target, or what is likeliest.
+        `forced` is a bool scalar: whether the next step's input is the target, or the likeliest piece.
         """
         ids, nats = ops.cast(batch["input_word_ids"], "int32"), []
 
-        def choose(step, logits, share, attention):
+        def choose(step, logits, p_gen, attention):
             target = targets[:, :, step]  # [B, J]
             inside = ops.cast(target[..., None] == ids[:, None, :], "float32")  # [B, J, S]
             copied = ops.sum(attention * inside, axis=-1)
-            generate = ops.log_sigmoid(share) - cross_entropy(target, logits)
-            copy = ops.log_sigmoid(-share) + ops.log(ops.maximum(copied, 1e-30))  # the log's gradient is finite
+            generate = ops.log_sigmoid(p_gen) - cross_entropy(target, logits)
+            copy = ops.log_sigmoid(-p_gen) + ops.log(ops.maximum(copied, 1e-30))  # the log's gradient is finite
             nats.append(-ops.logaddexp(generate, copy))
-            found = [ops.stop_gradient(each) for each in (logits, share, attention)]
+            found = [ops.stop_gradient(each) for each in (logits, p_gen, attention)]
             return ops.cond(
                 forced, lambda: target, lambda: ops.cast(ops.argmax(mixture(ids, *found), axis=-1), "int32")
             )
@@ -140,16 +140,16 @@ class SlotGenerator(TaskModel):
         return super().get_config() | {"slot_ids": self.slot_ids.tolist(), "dropout": self.dropout.rate}
 
 
-def mixture(ids: Tensor, logits: Tensor, share: Tensor, attention: Tensor) -> Tensor:
-    """p(word) = g p(word | vocabulary) + (1 - g) p(word | history), g = sigmoid(share): float32 [B, J, V].
+def mixture(ids: Tensor, logits: Tensor, p_gen: Tensor, attention: Tensor) -> Tensor:
+    """p(word) = g p(word | vocabulary) + (1 - g) p(word | history), g = sigmoid(p_gen): float32 [B, J, V].
 
-    `ids` int [B, S] are those of the history, whose attention float32 [B, J, S] is added up where a word stands twice.
+    `ids` int [B, S] are those of the history, whose attention float32 [B, J, S] is added up where a word occurs twice.
     """
     batch, slots, length = ops.shape(attention)
     rows, columns, _ = ops.meshgrid(ops.arange(batch), ops.arange(slots), ops.arange(length), indexing="ij")
     words = ops.zeros_like(rows) + ops.cast(ids, rows.dtype)[:, None, :]
     copied = ops.scatter(ops.stack([rows, columns, words], axis=-1), attention, ops.shape(logits))
-    generate = ops.sigmoid(share)[..., None]
+    generate = ops.sigmoid(p_gen)[..., None]
     return generate * ops.softmax(logits) + (1.0 - generate) * copied
 
 
@@ -167,9 +167,9 @@ class DialogueTracker(Task):
       ontology: None, or {slot: its values} as `tfkor.data.read_ontology` gives; what is generated is then written as a
         value of its slot that has the same pieces. Without, as KLUE-baseline does it: 나-다 comes out as 나 - 다.
       dropout: of the decoder's inputs.
-      teacher_forcing: share of the training steps in which the decoder is given the true pieces.
+      teacher_forcing: fraction of the training steps in which the decoder gets the true pieces.
       tokenizer: a tfkor.text.Tokenizer.
-      max_length: tokens of a row; the beginning of a longer history is cut off.
+      max_length: tokens of a row; the beginning of a longer history is truncated.
       max_value: pieces of a value that are generated, [SEP] among them; 10 in KLUE-baseline.
     """
 
@@ -232,8 +232,8 @@ class DialogueTracker(Task):
     def rows(self, dialogues: Sequence[Sequence[str]]) -> Ragged:
         """Ragged ids, a row for each utterance of the user: [CLS] history [SEP] system [SEP] user [SEP].
 
-        As KLUE-baseline makes them, the history is cut on the left, and begins with what the system says before the
-        user, nothing.
+        As KLUE-baseline makes them, the history is truncated on the left, and begins with an empty utterance of
+        the system, since the user speaks first.
         """
         cls_id, sep_id = self.tokenizer.cls_id, self.tokenizer.sep_id
         pieces = iter(self.tokenizer.ids([text for utterances in dialogues for text in utterances]).to_lists())
@@ -248,7 +248,7 @@ class DialogueTracker(Task):
         return ragged(rows)
 
     def targets(self, states: Sequence[Sequence[str]]) -> np.ndarray:
-        """int32 [N, J, 1 + L]: each slot's gate, and the pieces of its value and [SEP], cut or with -1 behind."""
+        """int32 [N, J, 1 + L]: each slot's gate, and the pieces of its value and [SEP], truncated or padded with -1."""
         values = [dict(map(split_state, state)) for state in states]
         known = sorted({"none"}.union(*(state.values() for state in values)))
         rows = [[*ids, self.tokenizer.sep_id][: self.max_value] for ids in self.tokenizer.ids(known).to_lists()]
@@ -280,7 +280,7 @@ class DialogueTracker(Task):
         """Lists of utterances, the user's and the system's by turns -> for each a list with the user's states.
 
         Raises:
-          ValueError: the tracker isn't trained, or a dialogue is no list of utterances.
+          ValueError: the tracker isn't trained, or a dialogue is not a list of utterances.
         """
         if self.model is None:
             raise ValueError("the tracker has no head yet: call fit, or give slots")
@@ -318,7 +318,7 @@ class DialogueTracker(Task):
 
 
 def written(text: str) -> str:
-    """Decoded pieces -> a value, with the blanks taken out that stand around punctuation."""
+    """Decoded pieces -> a value, without the blanks around punctuation."""
     for cleaned in CLEANED:
         text = text.replace(cleaned, cleaned.strip())
     return text.replace(" : ", ":").replace(" , ", ", ").replace("##", "")

@@ -1,4 +1,4 @@
-"""Long texts are cut into windows that overlap, and each piece is looked at in the window where it has most context."""
+"""Long texts are split into overlapping windows; each piece is predicted in the window with the most context for it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,12 +15,12 @@ class Window(NamedTuple):
 
 
 def windows_of(lengths: Sequence[int], room: int, stride: int) -> list[Window]:
-    """Cuts texts of so many pieces into Windows of at most `room` pieces, each beginning `stride` after the one before.
+    """Splits texts of so many pieces into Windows of at most `room` pieces, each `stride` after the one before.
 
     A text without a piece has one empty window.
     """
     if not 0 < stride <= room:
-        raise ValueError(f"stride is {stride}; expected 1 to {room}, the pieces that a row has room for")
+        raise ValueError(f"stride is {stride}; expected 1 to {room}, the number of pieces that fit into a row")
     out = []
     for row, length in enumerate(lengths):
         begin = 0
@@ -34,9 +34,9 @@ def windows_of(lengths: Sequence[int], room: int, stride: int) -> list[Window]:
 
 
 def context_of(windows: Sequence[Window]) -> list:
-    """For each Window how much context each of its pieces has: min(left, right) + 0.01 * length, float lists.
+    """How much context each piece of each Window has: min(left, right) + 0.01 * length, lists of float.
 
-    A piece that several windows hold is best seen in the one where this is largest (google-research/bert, run_squad).
+    A piece that several windows hold is predicted in the one where this is largest (google-research/bert, run_squad).
     """
     return [
         np.minimum(np.arange(size := w.end - w.begin), np.arange(size)[::-1]) + 0.01 * size if w.end > w.begin else []
@@ -45,7 +45,7 @@ def context_of(windows: Sequence[Window]) -> list:
 
 
 def best_windows(windows: Sequence[Window], lengths: Sequence[int]) -> list[np.ndarray]:
-    """For each text the number of the window in which each of its pieces has most context, the first where equal."""
+    """For each text the number of the window in which each of its pieces has the most context, the first if equal."""
     best = [np.zeros(length, np.int64) for length in lengths]
     most = [np.full(length, -1.0) for length in lengths]
     for number, (window, context) in enumerate(zip(windows, context_of(windows))):

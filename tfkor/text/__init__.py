@@ -7,7 +7,7 @@ from tfkor.text.ragged import Ragged
 from tfkor.text.tokenizer import Tokenizer
 from tfkor.text.vocabulary import SPECIAL_TOKENS
 
-# these import TensorFlow, Hugging Face `tokenizers` or sentencepiece, so at first use only
+# imported at first use, since these import TensorFlow, Hugging Face `tokenizers` or sentencepiece
 _LATER = {
     "GraphOffsets": "tfkor.text.graph.offsets",
     "GraphTokenizer": "tfkor.text.graph.tokenizer",

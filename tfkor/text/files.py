@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def utf8_lines(path: str | Path) -> Iterator[str]:
-    """Yields the lines of a UTF-8 file (.gz: unpacked), without their line ends and a byte order mark.
+    """Yields the lines of a UTF-8 file (.gz: unpacked), without line ends and without a byte order mark.
 
     Raises:
       ValueError: a line that is not UTF-8, or a damaged .gz; the message names the file and line.
@@ -22,7 +22,7 @@ def utf8_lines(path: str | Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise ValueError(
-            f"{path}: line {number} has the byte 0x{byte:02x} at place {error.start + 1}; expected UTF-8: "
+            f"{path}: line {number} has the byte 0x{byte:02x} at position {error.start + 1}; expected UTF-8: "
             "convert the file first, iconv -f cp949 -t utf-8 for example"
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

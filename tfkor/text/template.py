@@ -9,17 +9,17 @@ from tfkor.text.vocabulary import OF_BERT, ROLES, check_special, checked_special
 
 
 class Template:
-    """Special tokens, and how they stand around texts: [CLS] A [SEP], and [CLS] A [SEP] B [SEP].
+    """Special tokens, and how they are put around texts: [CLS] A [SEP], and [CLS] A [SEP] B [SEP].
 
     Args:
-      vocab: list of str; the id of an entry is its place.
+      vocab: list of str; the id of an entry is its index in the list.
       special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> entries of the vocabulary; a role that
         the vocabulary has no token for is left out. None: [PAD] [UNK] [CLS] [SEP] [MASK].
-      pair_separators: how many [SEP] stand between the texts of a pair: 1, or 2 as in RoBERTa.
+      pair_separators: the number of [SEP] between the texts of a pair: 1, or 2 as in RoBERTa.
       source: names the vocabulary in errors.
 
     Attributes:
-      special_tokens, ids: dict of the roles that there are -> tokens, and their ids.
+      special_tokens, ids: dicts from the roles that the vocabulary has to their tokens, and to the ids of these.
 
     Raises:
       ValueError: a special token that the vocabulary doesn't hold.
@@ -47,7 +47,7 @@ class Template:
         return config if self.pair_separators == 1 else {**config, "pair_separators": self.pair_separators}
 
     def required(self, role: str, what: str) -> int:
-        """The id of a special token; ValueError where there is none, which names `what` needs it."""
+        """The id of a special token; where there is none, a ValueError that names `what` needs it."""
         if role not in self.ids:
             raise ValueError(
                 f"{what} needs a {role} token, but special_tokens has {', '.join(self.ids) or 'none'}; expected "
@@ -59,15 +59,16 @@ class Template:
         """[CLS] first [SEP], or [CLS] first [SEP] second [SEP]; see `Tokenizer.pack`."""
         cls_id, sep_id = (self.required(role, "pack") for role in ("cls", "sep"))
         gap = self.pair_separators
-        room = max_length - (2 if second is None else 2 + gap)
-        if room < 0:
-            raise ValueError(f"max_length is {max_length}; expected at least {max_length - room}, for [CLS] and [SEP]")
-        kept = np.minimum(first.lengths, room)
+        capacity = max_length - (2 if second is None else 2 + gap)
+        if capacity < 0:
+            least = max_length - capacity
+            raise ValueError(f"max_length is {max_length}; expected at least {least}, for [CLS] and [SEP]")
+        kept = np.minimum(first.lengths, capacity)
         if second is not None:
             if len(first.row_splits) != len(second.row_splits):
                 raise ValueError(f"{len(first.lengths)} texts but {len(second.lengths)} pairs; expected as many")
-            kept_second = np.minimum(second.lengths, np.maximum(room // 2, room - first.lengths))
-            kept = np.minimum(first.lengths, room - kept_second)
+            kept_second = np.minimum(second.lengths, np.maximum(capacity // 2, capacity - first.lengths))
+            kept = np.minimum(first.lengths, capacity - kept_second)
         lengths = kept + 2 + (0 if second is None else kept_second + gap)
         splits = np.append(0, np.cumsum(lengths))
         values, segments = np.full(splits[-1], sep_id, np.int32), np.zeros(splits[-1], np.int32)

@@ -46,10 +46,10 @@ class Tokenizer:
       special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> entries of the vocabulary, as
         {"pad": "<pad>", "unk": "<unk>", ...}. A role that the vocabulary has no token for is left out: its id is None
         then, and what needs it raises ValueError. None: [PAD] [UNK] [CLS] [SEP] [MASK].
-      pair_separators: how many [SEP] stand between the texts of a pair: 1, or 2 as in RoBERTa.
+      pair_separators: the number of [SEP] between the texts of a pair: 1, or 2 as in RoBERTa.
       lowercase, nfc, clean_text, full_width, max_jamo_repeats, alphabet, morphemes: see `Normalizer`.
       max_word_chars: of WordPiece: a word of more characters (of the alphabet) is [UNK]; None: 100.
-      user_symbols: of WordPiece: entries that are one piece wherever they stand, as `<url>`. Those of BPE and Unigram
+      user_symbols: of WordPiece: entries that are one piece wherever they occur, as `<url>`. Those of BPE and Unigram
         are in the model.
 
     Raises:
@@ -106,11 +106,11 @@ class Tokenizer:
         pair_separators: int = 1,
         **normalization,
     ) -> "Tokenizer":
-        """The Tokenizer of a published sentencepiece model, with the normalisation that is inside of it.
+        """The Tokenizer of a published sentencepiece model, with the normalisation that the model file holds.
 
         Args:
           model: bytes, a serialized sentencepiece model, Unigram or BPE.
-          vocab: list of str, the piece of each id; None: those of the model. The id of a piece is its place here.
+          vocab: list of str, the piece of each id; None: those of the model. The id of a piece is its index.
           special_tokens, pair_separators: see `Tokenizer`.
           normalization: nfc, cleaning, lowercase: see `PublishedNormalizer`.
 
@@ -154,7 +154,7 @@ class Tokenizer:
             path.write_bytes(self.vocab_file)
         write_json(folder / tokenizer_config.NAME, self.config)
 
-    # === What it is ===
+    # === Properties ===
 
     @property
     def type(self) -> str:
@@ -163,7 +163,7 @@ class Tokenizer:
 
     @property
     def vocab(self) -> list[str]:
-        """The entries; the id of one is its place."""
+        """The entries; the id of an entry is its index."""
         return self.engine.vocab
 
     @property
@@ -172,7 +172,7 @@ class Tokenizer:
 
     @property
     def user_symbols(self) -> tuple[str, ...]:
-        """Entries that are one piece wherever they stand in a text."""
+        """Entries that are one piece wherever they occur in a text."""
         return self.engine.user_symbols
 
     @property
@@ -187,7 +187,7 @@ class Tokenizer:
 
     @property
     def pair_separators(self) -> int:
-        """How many [SEP] stand between the texts of a pair."""
+        """The number of [SEP] between the texts of a pair."""
         return self.template.pair_separators
 
     @property
@@ -222,9 +222,9 @@ class Tokenizer:
 
     @property
     def continuations(self) -> np.ndarray:
-        """bool [V]: True for entries that go on a word; a whole word is a piece and those after it.
+        """bool [V]: True for entries that continue a word; a whole word is a piece and the continuations after it.
 
-        Of WordPiece those with ##; of BPE and Unigram those without ▁, apart from [CLS] and its like.
+        WordPiece: those with ##. BPE and Unigram: those without ▁, apart from special tokens.
         """
         return self.engine.continuations
 
@@ -232,7 +232,7 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """The SHA-256, in hexadecimal, of all that decides ids: the configuration and the vocabulary.
 
-        What splits morphemes decides too, but its release is not part of it.
+        The morpheme analyser decides ids too, but its version is not part of the fingerprint.
         """
         config = json.dumps(self.config, sort_keys=True).encode("utf-8")
         return hashlib.sha256(config + b"\n" + self.vocab_file).hexdigest()
@@ -259,10 +259,10 @@ class Tokenizer:
 
         Args:
           texts: sequence of str.
-          dropout: for training: words fall into other pieces. WordPiece: the probability with which an entry of two
-            and more characters is passed over where it would be the longest that fits, MaxMatch-Dropout (Hiraoka 2022).
-            BPE: with which a merge is passed over, BPE-dropout (Provilkov et al. 2020). Unigram: with which a text is
-            drawn from all its segmentations, smoothed by 0.2 (Kudo 2018).
+          dropout: subword regularization, for training. WordPiece: the probability that an entry of two or more
+            characters is skipped where it would be the longest match, MaxMatch-Dropout (Hiraoka 2022). BPE: that a
+            merge is skipped, BPE-dropout (Provilkov et al. 2020). Unigram: that the segmentation of a text is sampled,
+            smoothed by 0.2 (Kudo 2018).
           seed: of the dropout; an int, or a list of them.
 
         Returns:
@@ -273,11 +273,11 @@ class Tokenizer:
         return self._rows(texts, dropout, seed)[0]
 
     def ids_and_eojeols(self, texts: Sequence[str]) -> tuple[Ragged, np.ndarray]:
-        """The ids of each text as in `ids`, and where eojeols (what stands between white space) begin.
+        """The ids of each text as in `ids`, and where eojeols (separated by white space) begin.
 
         Returns:
           Ragged with a row for each text.
-          bool [N]: True for the first piece of an eojeol, beside the values of the Ragged.
+          bool [N]: True for the first piece of an eojeol, for each of the Ragged's values.
         """
         return self._rows(texts)
 
@@ -291,20 +291,20 @@ class Tokenizer:
         return Ragged(np.concatenate(values), np.cumsum(np.concatenate(lengths))), np.concatenate(firsts)
 
     def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """The ids of one text, and where each piece stands in it.
+        """The ids of one text, and the offsets of each piece in it.
 
         Returns:
           ids: list of int, the row of `ids([text])`.
           spans: list of (start, end): text[start:end] is what the piece was made of, in characters of `text` itself,
-            whatever normalisation composed, removed or shortened.
+            whatever normalisation composes, removes or shortens.
         """
         codes, kinds, origin = self.normalizer.characters_with_spans(*checked_texts([text]))
-        ids, begin, end = self.engine.places(codes, kinds)
+        ids, begin, end = self.engine.offsets(codes, kinds)
         inside = [origin[start:stop] for start, stop in zip(begin, end, strict=True)]  # NFC may have reordered marks
         return ids.tolist(), [(int(span[:, 0].min()), int(span[:, 1].max())) for span in inside]
 
     def all_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """[offsets(text), ...] of many texts; of WordPiece it takes a fraction of the time."""
+        """[offsets(text), ...] of many texts; with WordPiece in a fraction of the time."""
         texts = checked_texts(texts)
         if not self.engine.joins_texts or not texts:
             return [self.offsets(text) for text in texts]
@@ -315,7 +315,7 @@ class Tokenizer:
     def _unmoved_offsets(self, texts):
         for block in blocks(texts):
             codes, kinds, starts = self.normalizer.characters(block)
-            ids, begin, end = self.engine.places(codes, kinds)
+            ids, begin, end = self.engine.offsets(codes, kinds)
             row = np.searchsorted(starts, begin, "right") - 1
             spans = list(zip((begin - starts[row]).tolist(), (end - starts[row]).tolist(), strict=True))
             ends = np.searchsorted(row, np.arange(len(block)), "right").tolist()
@@ -325,7 +325,7 @@ class Tokenizer:
     # === Rows of a model's input, and back ===
 
     def pack(self, first: Ragged, second: Ragged | None = None, max_length: int = 128) -> tuple[Ragged, Ragged]:
-        """[CLS] first [SEP], or [CLS] first [SEP] second [SEP], cut to `max_length`.
+        """[CLS] first [SEP], or [CLS] first [SEP] second [SEP], truncated to `max_length`.
 
         The longer of a pair loses its last id until both fit, the second where they are equal, as in google-research's
         BERT.
@@ -350,8 +350,8 @@ class Tokenizer:
         Args:
           texts: sequence of str.
           pairs: None, or the second text of each.
-          max_length: longer rows are cut, see `pack`.
-          pad_to: the number of columns; None: as many as the longest row has.
+          max_length: longer rows are truncated, see `pack`.
+          pad_to: the length that rows are padded to; None: that of the longest row.
 
         Returns:
           dict of int32 [B, S]: input_word_ids, input_mask (1 for an id, 0 for padding), segment_ids.
@@ -374,7 +374,7 @@ class Tokenizer:
 
 
 def blocks(texts: list[str]) -> Iterator[list[str]]:
-    """Cuts texts into blocks of about BLOCK characters."""
+    """Splits texts into blocks of about BLOCK characters."""
     ends = np.cumsum([len(text) + 1 for text in texts])
     start = 0
     while start < len(texts):
@@ -385,7 +385,7 @@ def blocks(texts: list[str]) -> Iterator[list[str]]:
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
-    """The texts as a list; TypeError for one str, or for what is none."""
+    """The texts as a list; TypeError for a single str, or where an item is not a str."""
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts is one {type(texts).__name__}; expected a list of str: write [text]")
     texts = list(texts)

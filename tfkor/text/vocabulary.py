@@ -11,11 +11,11 @@ OF_BERT = dict(zip(ROLES, SPECIAL_TOKENS))
 
 
 def checked_special_tokens(special_tokens: Mapping[str, str] | None) -> dict[str, str]:
-    """{role: token}, those of BERT for None; a role that is None is left out.
+    """{role: token}, those of BERT for None; a role whose token is None is left out.
 
     Raises:
       TypeError: not a mapping.
-      ValueError: a role that there is not, or a token that is no str.
+      ValueError: an unknown role, or a token that is not a str.
     """
     if special_tokens is None:
         return dict(OF_BERT)
@@ -32,7 +32,7 @@ def checked_special_tokens(special_tokens: Mapping[str, str] | None) -> dict[str
 
 
 def reserved(special_tokens: Iterable[str], unused_slots: int, user_symbols: Iterable[str]) -> list[str]:
-    """The entries that no training learns: special tokens, [unused0] ..., user symbols.
+    """The entries that are given, not learned: special tokens, [unused0] ..., user symbols.
 
     Raises:
       ValueError: an entry twice.
@@ -52,7 +52,7 @@ def read_vocab(path: str | Path) -> list[str]:
 
 
 def checked_vocab(vocab: list[str], source: object) -> list[str]:
-    """The vocabulary itself, if it is one; `source` names it in errors."""
+    """The vocabulary itself, if it is valid; `source` names it in errors."""
     if not vocab:
         raise ValueError(f"{source}: empty; expected an entry a line, special tokens among them")
     seen = {}

@@ -1,4 +1,4 @@
-"""How each architecture is published: one record each, found by the encoder, by its name or by a config.json."""
+"""How each architecture is published: one record for each, found by encoder, by name or by config.json."""
 
 import importlib
 from functools import cache

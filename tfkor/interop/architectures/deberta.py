@@ -1,8 +1,10 @@
 """DeBERTa-v2 and v3 as transformers publishes them: DebertaV2Model, DebertaV2ForMaskedLM and the others.
 
 Files of Microsoft have what transformers ignores: the generator's head as `mask_predictions`, and absolute positions
-that the model doesn't use. Their MLM head, `lm_predictions`, computes what the `cls.predictions` of others do.
+that the model doesn't use. Their MLM head, `lm_predictions`, computes the same as `cls.predictions` of other files.
 """
+
+from typing import Any
 
 from tfkor.interop.architectures.record import EMBEDDINGS, FIXED, Architecture, block_table, masked_lm_table
 from tfkor.layers.heads import MaskedLmHead
@@ -11,7 +13,7 @@ LAYER = "encoder.layer.{i}."
 HEAD, OTHER_HEAD = "cls.predictions.", "lm_predictions.lm_head."
 
 
-def config_in(fields, values, source):
+def config_in(fields: dict[str, Any], values: dict[str, Any], source: str) -> dict[str, Any]:
     for name in ("embedding_size", "pooler_hidden_size"):
         if values.get(name) not in (None, fields["hidden_size"]):
             raise ValueError(f"{source}: {name} is {values[name]!r}; tfkor's DeBERTa has that of hidden_size")
@@ -29,12 +31,12 @@ def config_in(fields, values, source):
     return {**fields, **changed}
 
 
-def config_out(values, tokenizer):
+def config_out(values: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
     kinds = [kind for kind in values["pos_att_type"].split("|") if kind]
     return {**values, "pos_att_type": kinds, "pooler_hidden_size": values["hidden_size"], "pooler_hidden_act": "gelu"}
 
 
-def tensors_in(tensors, values):
+def tensors_in(tensors: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in tensors.items() if not name.startswith("mask_predictions.")}
     if not values.get("position_biased_input", True):
         found = {name: value for name, value in found.items() if "embeddings.position_embeddings." not in name}
@@ -44,7 +46,7 @@ def tensors_in(tensors, values):
     return {with_name_of_head(name): value for name, value in found.items()}
 
 
-def with_name_of_head(name):
+def with_name_of_head(name: str) -> str:
     """lm_predictions.lm_head.dense.weight -> cls.predictions.transform.dense.weight; other names as they are."""
     if not name.startswith(OTHER_HEAD):
         return name

@@ -1,7 +1,7 @@
-"""What a record of an architecture holds, and tables of names that several of them share.
+"""The record of an architecture, and tables of names that several records have in common.
 
 A table is {the path of a weight of tfkor: the tensor that it is in transformers}. `{i}` counts the blocks. A kernel is
-the transpose of PyTorch's weight. Where several tensors are named, they stand side by side in the last axis.
+the transpose of PyTorch's weight. Where several tensors are named, they are concatenated along the last axis.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ FIXED = {
 }
 
 
-def unchanged(values, *_):
+def unchanged(values: dict[str, Any], *_: Any) -> dict[str, Any]:
     return values
 
 
@@ -28,22 +28,22 @@ class Architecture:
 
     Attributes:
       name: in `tfkor.models.registry`.
-      class_name: what the names of its classes begin with there, "Bert" of BertModel; `class_names` has all of them.
+      class_name: prefix of its class names in transformers, "Bert" of BertModel; `class_names` has all of them.
       model_types: those of config.json that are this architecture; the first one is written.
       prefix: of the encoder's tensors in a model that has a head.
       tensors: table of the encoder.
       heads: {class of a head: table}.
       tied: {copy: name} of the tensors that a state_dict holds a second time (Press and Wolf 2017).
-      defaults: {model_type: what a config.json does not say, where transformers and tfkor have other defaults}.
+      defaults: {model_type: transformers' defaults of what a config.json leaves out, where tfkor's differ}.
       fixed: {key of config.json: the values that tfkor's model has}.
-      pair_head: name of its PairHead, which says what the published one was trained on.
-      classifier: {attribute of a ClassificationModel: name of the layer there}.
-      classifier_pooler: the layer of a sequence classifier there that is the encoder's pooler here, if it stands
-        outside of the encoder.
+      pair_head: name of its PairHead: the objective that the published one was trained on.
+      classifier: {attribute of a ClassificationModel: name of the layer in transformers}.
+      classifier_pooler: the layer of a sequence classifier in transformers that is the encoder's pooler in tfkor, where
+        transformers has it outside of the encoder.
       config_in, config_out: change the values of a config.json into the fields of the config, and back; config_out
         gets the tokenizer too, or None.
-      tensors_in, tensors_out: change the tensors of a folder into those of the tables, and back; they get what the
-        config.json holds.
+      tensors_in, tensors_out: change the tensors of a folder into those of the tables, and back; they also get the
+        values of config.json.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Architecture:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the names of its classes in transformers begin with."""
+        """The prefixes of its class names in transformers."""
         return (self.class_name, *self.other_class_names)
 
 
@@ -85,7 +85,7 @@ POOLER = {"pooler.kernel": "pooler.dense.weight", "pooler.bias": "pooler.dense.b
 
 
 def block_table(ours: str, names: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
-    """The table of a block's dense layers and norms: {layer: layer there}, or {layer: layers there} side by side."""
+    """The table of a block's dense layers and norms: {layer: layer of transformers, or several in a row}."""
     table = {}
     for layer, theirs in names.items():
         parts = ("gamma", "beta") if layer.endswith("norm") else ("kernel", "bias")

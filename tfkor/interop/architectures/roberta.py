@@ -1,8 +1,10 @@
 """RoBERTa and XLM-R as transformers publishes them.
 
-transformers counts positions from the id of padding, which a config.json says; tfkor's table always begins with the
+transformers counts positions from the padding id, which config.json states; tfkor's table always begins with the
 two rows that the published models have, whose padding is 1.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +14,11 @@ from tfkor.layers.heads import MaskedLmHead
 PAD_ID = 1
 
 
-def padding_id(values, source="config.json"):
+def padding_id(values: dict[str, Any], source: str = "config.json") -> int:
     """The id from which a RoBERTa of transformers counts its positions.
 
     Raises:
-      ValueError: a pad_token_id that is no id.
+      ValueError: a pad_token_id that is not an id.
     """
     found = values.get("pad_token_id", PAD_ID)
     if type(found) is not int or found < 0:
@@ -26,32 +28,32 @@ def padding_id(values, source="config.json"):
     return found
 
 
-def config_in(fields, values, source):
+def config_in(fields: dict[str, Any], values: dict[str, Any], source: str) -> dict[str, Any]:
     positions = fields["max_position_embeddings"]
     if type(positions) is int:
         fields = {**fields, "max_position_embeddings": positions + PAD_ID - padding_id(values, source)}
     return fields
 
 
-def config_out(values, tokenizer):
+def config_out(values: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
     pad_id = values.get("pad_token_id", PAD_ID)
     positions = values["max_position_embeddings"] + pad_id - PAD_ID
     values = {**values, "pad_token_id": pad_id, "max_position_embeddings": positions}
     return values if tokenizer is None else values | dict(bos_token_id=tokenizer.cls_id, eos_token_id=tokenizer.sep_id)
 
 
-def tensors_in(tensors, values):
+def tensors_in(tensors: dict[str, np.ndarray], values: dict[str, Any]) -> dict[str, np.ndarray]:
     return with_positions_from(tensors, padding_id(values), PAD_ID)
 
 
-def tensors_out(tensors, values):
+def tensors_out(tensors: dict[str, np.ndarray], values: dict[str, Any]) -> dict[str, np.ndarray]:
     return with_positions_from(tensors, PAD_ID, values["pad_token_id"])
 
 
-def with_positions_from(tensors, pad_id, new_pad_id):
-    """The tensors of a RoBERTa whose table of positions begins after the row `pad_id`, with one after `new_pad_id`.
+def with_positions_from(tensors: dict[str, np.ndarray], pad_id: int, new_pad_id: int) -> dict[str, np.ndarray]:
+    """The tensors of a RoBERTa, with the position table moved from after row `pad_id` to after row `new_pad_id`.
 
-    The rows up to it are no token's and become zeros.
+    The rows up to `new_pad_id` belong to no token and become zeros.
     """
     name = next((name for name in tensors if name.endswith("embeddings.position_embeddings.weight")), None)
     if pad_id == new_pad_id or name is None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def fast_tokenizer(tokenizer: Tokenizer, segments: bool = True) -> "tokenizers.Tokenizer":
-    """Returns a tokenizers.Tokenizer with the ids of `tokenizer`; segments: whether there are two of them.
+    """Returns a tokenizers.Tokenizer with the ids of `tokenizer`; `segments`: whether there are two segment ids.
 
     Raises:
-      ValueError: one that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas;
+      ValueError: a tokenizer that has no counterpart: with morphemes, jamo, shortened repeats, KoBERT's rule of commas;
         or WordPiece without an unk token.
     """
     check(tokenizer)
@@ -27,7 +27,7 @@ def fast_tokenizer(tokenizer: Tokenizer, segments: bool = True) -> "tokenizers.T
 
 
 def special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
-    """{"pad_token": "[PAD]", ...} of the roles that there are."""
+    """{"pad_token": "[PAD]", ...} of the roles that have a token."""
     return {f"{role}_token": token for role, token in tokenizer.special_tokens.items()}
 
 
@@ -52,7 +52,9 @@ def check(tokenizer: Tokenizer) -> None:
             )
 
 
-def template(tokenizer: Tokenizer, special: dict[str, str], segments: bool):
+def template(
+    tokenizer: Tokenizer, special: dict[str, str], segments: bool
+) -> "tokenizers.processors.TemplateProcessing":
     """[CLS] A [SEP], [CLS] A [SEP] B [SEP], or as many [SEP] between A and B as the tokenizer has."""
     from tokenizers import processors
 
@@ -128,7 +130,7 @@ def as_xlnet(lowercase: bool, compose: bool) -> list:
 
 
 def merges(scores: dict[str, float]) -> list[tuple[str, str]]:
-    """{piece: score} of a BPE model of sentencepiece -> its pairs of pieces, those that are merged first in front."""
+    """{piece: score} of a BPE model of sentencepiece -> its pairs of pieces, in the order of merging."""
     found = []
     for piece, score in scores.items():
         pairs = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))

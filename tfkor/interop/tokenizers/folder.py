@@ -27,16 +27,16 @@ OWN = "tfkor_tokenizer"
 def read_tokenizer(folder: str | Path, nfc: bool = False, lowercase: bool | None = None) -> Tokenizer:
     """Returns the tokenizer of a folder of Hugging Face `transformers`, or of google-research.
 
-    It normalises as published; one that tfkor wrote is as it was. A literal [MASK] in a text is plain text, as in all
-    tokenizers of tfkor.
+    It normalises as published; a tokenizer that tfkor wrote is read back unchanged. A literal [MASK] in a text
+    is plain text, as in all tokenizers of tfkor.
 
     Args:
-      nfc: NFC in front, so that decomposed Hangul (file names of macOS) is read as composed Hangul.
-      lowercase: whether case is folded; None: as tokenizer_config.json says.
+      nfc: NFC before the published normalisation, so that decomposed Hangul (file names of macOS) is read as composed.
+      lowercase: whether case is folded; None: as tokenizer_config.json states.
 
     Raises:
       FileNotFoundError: no vocabulary that tfkor reads.
-      ValueError: an option that it does not have, stripping of accents for example, which takes Hangul apart.
+      ValueError: an option that tfkor does not have, stripping of accents for example, which decomposes Hangul.
     """
     folder = Path(folder)
     if (folder / OWN).is_dir():
@@ -91,7 +91,7 @@ def wordpiece_case(config: dict, path: Path) -> bool:
         found = {name: config.get(name, "nothing") for name in ("do_lower_case", "strip_accents")}
         raise ValueError(
             f"{path}: found {found}, which strips accents and so takes Hangul apart; expected do_lower_case or "
-            "strip_accents to be false. If the file is wrong, or there is none, say lowercase (--lowercase or "
+            "strip_accents to be false. If the file is wrong, or there is none, set lowercase (--lowercase or "
             "--nolowercase)"
         )
     if config.get("tokenize_chinese_chars", True) is not True:
@@ -124,7 +124,7 @@ def read_sentencepiece(path: Path, config: dict, nfc: bool) -> Tokenizer:
 
 
 def deberta_tokenizer(path: Path, proto: bytes, pieces: list[str], config: dict, nfc: bool) -> Tokenizer:
-    """That of DebertaV2Tokenizer: the model's ids and normalisation; [MASK] may stand behind its pieces."""
+    """The Tokenizer of DebertaV2Tokenizer: the model's ids and normalisation; [MASK] may follow the model's pieces."""
     for option in ("do_lower_case", "split_by_punct"):
         if config.get(option):
             raise ValueError(f"{path.with_name(CONFIG)}: {option} is true; expected false, as in all Korean models")
@@ -139,12 +139,13 @@ def write_tokenizer(
 ) -> None:
     """Writes the files from which transformers makes a tokenizer with equal ids.
 
-    One that these files don't hold whole has its own too, in the folder OWN, from which `read_tokenizer` has it back.
-    In `tokenizers`, as in transformers, a model that normalises by itself (XLM-R's) reads decomposed Hangul otherwise.
+    A tokenizer that these files don't describe completely is also saved in tfkor's own form, in the folder OWN, from
+    which `read_tokenizer` loads it. In `tokenizers`, as in transformers, a model
+    that normalises by itself (XLM-R's) gives decomposed Hangul other ids.
 
     Args:
       max_length: int, the positions of the encoder.
-      segments: whether the second text of a pair is of segment 1; an encoder with one segment has no row for it.
+      segments: whether the second text of a pair has segment id 1; an encoder with one segment has no row for it.
 
     Raises:
       ValueError: a tokenizer that transformers has no counterpart of: with morphemes, jamo, shortened repeats.
@@ -179,7 +180,7 @@ def write_tokenizer(
 
 
 def is_plain(tokenizer: Tokenizer) -> bool:
-    """Whether vocab.txt and do_lower_case say all about a WordPiece tokenizer: it is as BERT's."""
+    """Whether vocab.txt and do_lower_case describe a WordPiece tokenizer completely, as BERT's."""
     if tokenizer.special_tokens != OF_BERT:
         return False
     plain = Tokenizer.from_vocab(tokenizer.vocab, lowercase=tokenizer.normalizer.lowercase, nfc=False)

@@ -9,11 +9,11 @@ from tfkor.text import Tokenizer
 from tfkor.text.vocabulary import ROLES
 
 WHITE_SPACE = {"Regex": r"\s{2,}|[\n\r\t]"}
-PLACES = ("single_word", "lstrip", "rstrip")  # options of an added token that tfkor's user symbols don't have
+POSITION_OPTIONS = ("single_word", "lstrip", "rstrip")  # options of an added token that tfkor's user symbols don't have
 
 
 def read_wordpiece(path: Path, values: dict, config: dict) -> tuple[list[str], dict]:
-    """The entries of a WordPiece model, and the config with what its normaliser says.
+    """The entries of a WordPiece model, and the config with the options of its normaliser.
 
     Raises:
       ValueError: ids that are missing or double, or a normaliser that tfkor's WordPiece does not have.
@@ -82,7 +82,7 @@ def steps_of(normalizer: dict | None, path: Path) -> list[dict]:
 
 
 def special_of(vocab: list[str], config: dict, path: Path) -> dict[str, str]:
-    """{"pad": "<pad>", ...} of a tokenizer_config.json, else of the usual names."""
+    """{"pad": "<pad>", ...} as a tokenizer_config.json names them, else by the usual names."""
     special = {}
     for role in ROLES:
         value = token_of(config, role)
@@ -101,7 +101,7 @@ def token_of(config: dict, role: str) -> str | None:
 
 
 def named_in(vocab: list[str], config: dict) -> dict[str, str]:
-    """The special tokens of a tokenizer_config.json, apart from those that the vocabulary does not hold."""
+    """The special tokens of a tokenizer_config.json, without those that the vocabulary does not hold."""
     found = {f"{role}_token": token_of(config, role) for role in ROLES}
     return {name: token for name, token in found.items() if token in vocab}
 
@@ -138,7 +138,7 @@ def added_tokens(folder: Path, config: dict, values: dict) -> list[tuple[int, st
       config, values: what tokenizer_config.json and tokenizer.json hold, {} where there is none.
 
     Raises:
-      ValueError: one that stands elsewhere than tfkor's user symbols do: in whole words alone, with blanks around it.
+      ValueError: a token that matches otherwise than tfkor's user symbols: whole words only, or with blanks around it.
     """
     path = folder / "added_tokens.json"
     if values:
@@ -154,13 +154,13 @@ def added_tokens(folder: Path, config: dict, values: dict) -> list[tuple[int, st
     roles = {f"[{role.upper()}]" for role in ROLES} | {token_of(config, role) for role in ROLES}
     tokens = {i: token for i, token in sorted(found.items()) if token["content"] not in roles}
     for token in tokens.values():
-        if options := [name for name in PLACES if token.get(name)]:
+        if options := [name for name in POSITION_OPTIONS if token.get(name)]:
             raise ValueError(f"{path}: the added token {token['content']!r} has {options[0]}; expected one without")
     return [(i, token["content"]) for i, token in tokens.items()]
 
 
 def refuse_added(folder: Path, added: list[tuple[int, str]]) -> None:
-    """ValueError where tokens were added to a vocabulary whose model looks for no others than its own pieces."""
+    """ValueError where tokens were added to a sentencepiece model, which only finds its own pieces."""
     usual = {f"<{name}>" for name in ("s", "/s", *ROLES)}
     if found := [content for _, content in added if content not in usual]:
         raise ValueError(
@@ -176,7 +176,7 @@ def added_here(values: dict, size: int) -> list[tuple[int, str]]:
 
 
 def with_added(entries: list[str], added: list[tuple[int, str]], source: Path) -> list[str]:
-    """The entries with the added tokens behind them; raises ValueError where an id is another one's."""
+    """The entries, followed by the added tokens; raises ValueError where an added token has another entry's id."""
     entries = list(entries)
     for i, content in added:
         if i == len(entries):

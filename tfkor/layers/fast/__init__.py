@@ -1,7 +1,7 @@
-"""What is there for speed and memory alone: it computes what the plain formulas in `tfkor.layers` say, and no more.
+"""Code for speed and memory alone: it computes the same as the plain formulas in `tfkor.layers`.
 
-Gradients written out (`gradients`), blocks computed again in the backward pass (`recompute`), one position in place of
-all in the last block (`blocks`). Who reads a model for its mathematics can leave this folder out.
+Gradients written out (`gradients`), blocks computed again in the backward pass (`recompute`), one position instead of
+all in the last block (`blocks`). Readers who want a model's mathematics can skip this folder.
 """
 
 from tfkor.layers.fast.blocks import fast_blocks

@@ -1,10 +1,12 @@
 """The blocks of an encoder as functions that compute the same in less time or less memory."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 
 from tfkor.layers.fast.recompute import recomputed
+from tfkor.layers.inputs import Tensor
 
 
 def fast_blocks(
@@ -18,8 +20,8 @@ def fast_blocks(
 
     Args:
       blocks: layers with the call of `TransformerBlock`, in order.
-      gradient_checkpointing: the inside of each block is computed a second time in the backward pass, and not kept
-        meanwhile (Chen et al. 2016). The probabilities are then None, unless `attentions` says that they are wanted.
+      gradient_checkpointing: the activations inside each block are computed again in the backward pass instead of being
+        kept (Chen et al. 2016). The probabilities are then None, unless `attentions` is True.
       first_only: the last block computes the first position only, x [B, 1, H]: all that a pooler needs.
     """
     blocks = list(blocks)
@@ -32,8 +34,8 @@ def fast_blocks(
             yield lambda x, *context, block=block: block(x, *context, training=training)
 
 
-def checkpointed(block, x, context, training, attentions):
-    seeds = block.draw_seeds() if training else None  # out here, so that both computations drop the same values
+def checkpointed(block: Any, x: Tensor, context: tuple, training: bool, attentions: bool) -> tuple:
+    seeds = block.draw_seeds() if training else None  # drawn outside, so that both computations drop the same values
     if attentions:
         return keras.remat(lambda x, *context: block(x, *context, seeds=seeds, training=training))(x, *context)
     return recomputed(block, x, context, seeds, training), None

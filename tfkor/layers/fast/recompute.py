@@ -1,17 +1,21 @@
-"""Recomputation of a block in the backward pass, instead of keeping what is inside it (Chen et al. 2016)."""
+"""Recomputation of a block in the backward pass, instead of keeping its activations (Chen et al. 2016)."""
+
+from typing import Any
 
 import keras
 
+from tfkor.layers.inputs import Tensor
 
-def recomputed(block, x, context, seeds, training):
-    """A block's output [B, S, H] for x [B, S, H]; its inside is computed again in the backward pass.
+
+def recomputed(block: Any, x: Tensor, context: tuple, seeds: Any, training: bool) -> Tensor:
+    """A block's output [B, S, H] for x [B, S, H]; the activations inside are computed again in the backward pass.
 
     On JAX the second computation needs a value of the gradient that comes in, and the gradient that goes out needs one
     of each weight's. XLA drops the barriers of jax.checkpoint before it schedules a step, so that nothing else keeps it
     from computing many blocks again at once, or from leaving the weights' gradients, and all they need, for the end.
 
     Args:
-      context: the further arguments of the block, a tuple of tensors that get gradients too: the bias of its attention.
+      context: the block's further arguments, a tuple of tensors that get gradients too: the bias of its attention.
       seeds: of its dropouts, from `block.draw_seeds()`, or None.
     """
     if keras.backend.backend() != "jax":

@@ -12,12 +12,12 @@ from tfkor.text.normalization import to_text
 
 
 class PublishedSentencePiece(Engine):
-    """The sentencepiece model of a published checkpoint, with the normalisation that is inside of it.
+    """The sentencepiece model of a published checkpoint, with the normalisation that the model file holds.
 
     Args:
       model: the model.
-      special_ids: {role: id} of the special tokens in `vocab`; "unk" is what pieces become that are not there.
-      vocab: list of str, the piece of each id; None: those of the model. The id of a piece is its place here.
+      special_ids: {role: id} of the special tokens in `vocab`; pieces that are not in `vocab` get the id of "unk".
+      vocab: list of str, the piece of each id; None: those of the model. The id of a piece is its index.
       splits_commas: whether a comma behind a digit is a piece of its own, as XLNetTokenizer of Hugging Face has it.
       source: names the model in errors.
     """
@@ -39,8 +39,8 @@ class PublishedSentencePiece(Engine):
         self.special_ids, self.splits_commas = special_ids, splits_commas
         if "unk" not in special_ids:
             raise ValueError(f"{source}: special_tokens has no unk; expected one, since any text may need it")
-        place = {piece: i for i, piece in enumerate(self.vocab)}
-        self.id_of = np.array([place.get(piece, special_ids["unk"]) for piece in self.model.pieces], np.int32)
+        ids = {piece: i for i, piece in enumerate(self.vocab)}
+        self.id_of = np.array([ids.get(piece, special_ids["unk"]) for piece in self.model.pieces], np.int32)
 
     @property
     def file(self) -> bytes:
@@ -59,7 +59,14 @@ class PublishedSentencePiece(Engine):
     def join(self, pieces: list[str]) -> str:
         return joined(pieces)
 
-    def rows(self, codes, kinds, starts, dropout=0.0, random=None):
+    def rows(
+        self,
+        codes: np.ndarray,
+        kinds: np.ndarray,
+        starts: np.ndarray,
+        dropout: float = 0.0,
+        random: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Engine`."""
         text = to_text(codes)
         rows = self.model.encode([text[start : end - 1] for start, end in pairwise(starts)], dropout, random)
@@ -80,8 +87,8 @@ class PublishedSentencePiece(Engine):
             out += [processor.PieceToId(part) for part in [*parts, ","]]
         return out
 
-    def places(self, codes, kinds):
-        """See `Engine`. Blanks before a piece are not part of it; a ▁ alone stands for the blank before it."""
+    def offsets(self, codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine`. Blanks before a piece are not part of it; a ▁ alone spans the blank before it."""
         text, ids, begins, ends = to_text(codes)[:-1], [], [], []
         for i, begin, end in self.pieces_in(text):
             while begin < end - 1 and text[begin].isspace():
@@ -101,9 +108,9 @@ class PublishedSentencePiece(Engine):
         found = sentencepiece_pb2.SentencePieceText()
         found.ParseFromString(serialized(self.model.processor, text))
         lengths = np.array([len(char.encode("utf-8")) for char in text] or [0])
-        place = {int(end): i for i, end in enumerate(np.append(0, np.cumsum(lengths)))}  # byte -> character
+        character = {int(end): i for i, end in enumerate(np.append(0, np.cumsum(lengths)))}  # of a byte offset
         for piece in found.pieces:
-            begin, end = place[piece.begin], place[piece.end]
+            begin, end = character[piece.begin], character[piece.end]
             parts = self.after_commas([piece.id]) if self.splits_commas else [piece.id]
             for part in parts[:-1]:
                 stop = begin + len(self.model.processor.IdToPiece(part).replace(MARK, ""))
@@ -113,7 +120,7 @@ class PublishedSentencePiece(Engine):
 
 
 def serialized(processor, text: str) -> bytes:
-    """A SentencePieceText; sentencepiece 0.2.3 has another name for what 0.2.0 can."""
+    """A SentencePieceText; sentencepiece 0.2.3 renamed the argument of 0.2.0."""
     try:
         return processor.Encode(text, return_type="serialized_proto")
     except TypeError:

@@ -21,7 +21,7 @@ class SentencePieceModel:
     Attributes:
       kind: "bpe" or "unigram".
       pieces: list of str, in the order of their ids; begins: bool [V], those that begin an eojeol.
-      control: bool [V], those that no text can hold; user_symbols: pieces that stand for themselves wherever they are.
+      control: bool [V], those that no text can hold; user_symbols: pieces that match wherever they occur in a text.
       unk_id: the piece for what the model doesn't know.
       normalizes: the name of the rules by which the model normalises texts itself, "" if it doesn't.
 
@@ -69,7 +69,7 @@ class SentencePieceModel:
     def encode(
         self, texts: list[str], dropout: float = 0.0, random: np.random.Generator | None = None
     ) -> list[list[int]]:
-        """Texts -> lists of ids, drawn from `random` where there is `dropout`, see `Tokenizer.ids`."""
+        """Texts -> lists of ids, sampled with `random` if there is `dropout`, see `Tokenizer.ids`."""
         if dropout and self.kind == "bpe":
             return [self.drawer.draw(text, dropout, random) for text in texts]
         rows = self.processor.Encode(texts)
@@ -96,16 +96,16 @@ def joined(pieces: list[str]) -> str:
 
 
 def flat(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of ids -> ids int32 [P], and how many each has int64 [B]."""
+    """Lists of ids -> ids int32 [P], and the length of each list int64 [B]."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     return np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum())), lengths
 
 
 class SentencePiece(Engine):
-    """A model without normalisation of its own, as `train_sentencepiece` makes it, on text that tfkor has normalised.
+    """A model without normalisation of its own, as `train_sentencepiece` makes it, for text that tfkor has normalised.
 
-    A morpheme boundary inside an eojeol is a piece of its own to the model, BOUNDARY, so that no other piece can reach
-    across it; it is taken out of the ids.
+    To the model, a morpheme boundary inside an eojeol is a piece of its own, BOUNDARY, so that no other piece can reach
+    across it; that piece is removed from the ids.
 
     Args:
       model: of `plain_model`.
@@ -147,7 +147,14 @@ class SentencePiece(Engine):
     def join(self, pieces: list[str]) -> str:
         return joined(pieces)
 
-    def rows(self, codes, kinds, starts, dropout=0.0, random=None):
+    def rows(
+        self,
+        codes: np.ndarray,
+        kinds: np.ndarray,
+        starts: np.ndarray,
+        dropout: float = 0.0,
+        random: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Engine`."""
         texts, _ = self.texts(codes, kinds, starts)
         ids, lengths = flat(self.model.encode(texts, dropout, random))
@@ -157,22 +164,22 @@ class SentencePiece(Engine):
             ids, lengths = ids[kept], np.diff(ends)
         return ids, lengths, self.model.begins[ids]
 
-    def places(self, codes, kinds):
-        """See `Engine`. A ▁ alone stands for the blank before it; at the start of the text, for the first character."""
-        (text,), places = self.texts(codes, kinds, np.array([0, len(codes)]))
+    def offsets(self, codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine`. A ▁ alone spans the blank before it; at the start of the text, the first character."""
+        (text,), positions = self.texts(codes, kinds, np.array([0, len(codes)]))
         origin = np.full(len(text), -1)
-        origin[places[:-1]] = np.arange(len(codes) - 1)
-        seen = []  # (place, character) of what the model sees: "▁" before each eojeol, and no blank
-        for place, char in enumerate(text):
+        origin[positions[:-1]] = np.arange(len(codes) - 1)
+        seen = []  # (position, character) of what the model sees: "▁" before each eojeol, and no blank
+        for position, char in enumerate(text):
             if char != " ":
-                if not seen or text[place - 1] == " ":
-                    seen.append((place - 1 if seen else place, MARK))
-                seen.append((place, char))
+                if not seen or text[position - 1] == " ":
+                    seen.append((position - 1 if seen else position, MARK))
+                seen.append((position, char))
         processor, ids, begin, stop, end = self.model.processor, [], [], [], 0
         for i, piece in zip(processor.Encode(text), processor.Encode(text, out_type=str), strict=True):
             start, end = end, end + len(piece)
             if i != self.boundary_id:
-                inside = [place for place, char in seen[start:end] if char != MARK] or [seen[start][0]]
+                inside = [position for position, char in seen[start:end] if char != MARK] or [seen[start][0]]
                 ids.append(i)
                 begin.append(origin[inside[0]])
                 stop.append(origin[inside[-1]] + 1)
@@ -181,7 +188,7 @@ class SentencePiece(Engine):
     def texts(
         self, codes: np.ndarray, kinds: np.ndarray, starts: Sequence[int]
     ) -> tuple[list[str], np.ndarray]:
-        """list of str, what the model gets of each text; int64 [N]: where the characters are, all texts as one."""
+        """list of str, what the model gets for each text; int64 [N]: where each character is in all of them joined."""
         codes = np.where((kinds == SPACE) | (codes == ord(MARK)), ord(" "), codes).astype(np.uint32)
         codes[starts[1:] - 1] = ord("\n")
         if self.boundary_id >= 0:
@@ -189,7 +196,7 @@ class SentencePiece(Engine):
                 begin, end, _ = find_symbols(codes, self.symbol_ids)
                 kinds = kinds.copy()
                 kinds[spans(begin + 1, end - begin - 1)] &= ~np.uint8(CUT)
-            codes, places = with_boundaries(codes, kinds)
+            codes, positions = with_boundaries(codes, kinds)
         else:
-            places = np.arange(len(codes))
-        return to_text(codes)[:-1].split("\n"), places
+            positions = np.arange(len(codes))
+        return to_text(codes)[:-1].split("\n"), positions

@@ -1,4 +1,4 @@
-"""Segmentations drawn at random, for training: BPE-dropout and Unigram's sampling, the same ones for the same seed.
+"""Segmentations sampled at random, for training: BPE-dropout and Unigram's sampling, the same ones for the same seed.
 
 What sentencepiece itself draws (`enable_sampling`) differs from process to process in its release 0.2.3, whatever seed
 is set, so that no training could be repeated. Pieces, scores and probabilities are those of its bpe_model.cc and
@@ -47,7 +47,7 @@ class Drawer:
 
         Args:
           text: str, as the processor's Encode takes it.
-          dropout: BPE: the probability with which a merge is passed over (Provilkov et al. 2020). Unigram: the exponent
+          dropout: BPE: the probability that a merge is skipped (Provilkov et al. 2020). Unigram: the exponent
             of the probabilities of the segmentations that one is drawn from (Kudo 2018).
           random: a NumPy generator.
         """
@@ -81,7 +81,7 @@ class Drawer:
         return [text[begin:end] for end, begin in pairwise(ends)][::-1]
 
     def merged(self, text: str, dropout: float, random: np.random.Generator) -> list[str]:
-        """The pieces after all merges, the one of the highest score first, but for those passed over."""
+        """The pieces after all merges, the one of the highest score first, except for those that are skipped."""
         parts = self.first_parts.findall(text)
         after = list(range(1, len(parts) + 1))
         before = list(range(-1, len(parts) - 1))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-HEAD, TAIL = 0, 1  # the roots: entries that begin a word, entries that go on (those with ##)
+HEAD, TAIL = 0, 1  # the roots: entries that begin a word, entries that continue a word (those with ##)
 
 
 class DoubleArrayTrie:
@@ -34,10 +34,10 @@ class DoubleArrayTrie:
                     children.append({})
                     ids.append(-1)
             ids[node] = i
-        self._place(children, ids, len(alphabet) + 1)
+        self._assign_states(children, ids, len(alphabet) + 1)
 
-    def _place(self, children, ids, width):
-        """Finds a state for each node, such that no two children share one; those with most children choose first."""
+    def _assign_states(self, children, ids, width):
+        """Finds a state for each node, a different one for each; nodes with most children come first."""
         states, bases = {HEAD: HEAD, TAIL: TAIL}, {}
         used = bytearray(4 * width + 4 * len(children))
         at, singles = width, False
@@ -61,7 +61,7 @@ class DoubleArrayTrie:
         size = max(states.values()) + width + 1
         self.base = np.zeros(size, np.int64)
         self.check = np.full(size, -1, np.int64)
-        self.ids = np.full(size, -1, np.int32)  # ids[-1] is -1 too: state -1 is no state
+        self.ids = np.full(size, -1, np.int32)  # ids[-1] is -1 too: -1 stands for no state
         for node, state in states.items():
             self.ids[state] = ids[node]
             for child in children[node].values():

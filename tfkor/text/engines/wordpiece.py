@@ -17,12 +17,12 @@ class WordPiece(Engine):
     """A vocabulary as a trie that all words walk through side by side, in NumPy.
 
     Args:
-      vocab: list of str, an entry's id is its place.
+      vocab: list of str, the id of an entry is its index in the list.
       normalizer: the Normalizer that the texts come from, which knows what a word is.
-      special_ids: {role: id} of the special tokens, which no text can hold; what a word becomes that the vocabulary
-        can't spell is that of "unk".
-      max_word_chars: what is longer becomes unknown too.
-      user_symbols: entries that are one piece wherever they stand in a text.
+      special_ids: {role: id} of the special tokens, which no text can hold; a word that the vocabulary can't spell
+        gets the id of "unk".
+      max_word_chars: longer words become unknown too.
+      user_symbols: entries that are one piece wherever they occur in a text.
       source: names the vocabulary in errors.
     """
 
@@ -74,26 +74,39 @@ class WordPiece(Engine):
     def join(self, pieces: list[str]) -> str:
         return " ".join(pieces).replace(" ##", "")
 
-    def rows(self, codes, kinds, starts, dropout=0.0, random=None):
-        """See `Engine`. With `dropout`, each entry of two and more characters that would be taken is passed over with
-        that probability; a word that can't be spelled so is spelled without.
+    def rows(
+        self,
+        codes: np.ndarray,
+        kinds: np.ndarray,
+        starts: np.ndarray,
+        dropout: float = 0.0,
+        random: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine`. With `dropout`, each match of two or more characters is skipped with that probability; a word
+        that can't be spelled with the remaining entries is segmented without dropout.
         """
         pieces = self.pieces(codes, kinds, dropout, random)
-        places = np.flatnonzero(pieces >= 0)
-        first = kinds[places - 1] == SPACE  # a block's last character is white space, so -1 is right too
-        return pieces[places], np.diff(np.searchsorted(places, starts)), first
+        positions = np.flatnonzero(pieces >= 0)
+        first = kinds[positions - 1] == SPACE  # a block's last character is white space, so -1 is right too
+        return pieces[positions], np.diff(np.searchsorted(positions, starts)), first
 
-    def places(self, codes, kinds):
+    def offsets(self, codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Engine`."""
         pieces = self.pieces(codes, kinds)
-        places = np.flatnonzero(pieces >= 0)
+        positions = np.flatnonzero(pieces >= 0)
         kinds, begin_symbols, end_symbols, _ = self._find_symbols(codes, kinds)
         begin, end = words(kinds)
-        stops = np.minimum(end[np.searchsorted(begin, places, "right") - 1], np.append(places[1:], len(codes)))
-        stops[np.searchsorted(places, begin_symbols)] = end_symbols
-        return pieces[places], places, stops
+        stops = np.minimum(end[np.searchsorted(begin, positions, "right") - 1], np.append(positions[1:], len(codes)))
+        stops[np.searchsorted(positions, begin_symbols)] = end_symbols
+        return pieces[positions], positions, stops
 
-    def pieces(self, codes, kinds, dropout=0.0, random=None) -> np.ndarray:
+    def pieces(
+        self,
+        codes: np.ndarray,
+        kinds: np.ndarray,
+        dropout: float = 0.0,
+        random: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """int32 [N]: the id of the piece that starts at each character; -1 inside pieces and between words."""
         kinds, begin_symbols, end_symbols, symbol_ids = self._find_symbols(codes, kinds)
         begin, end = words(kinds)
@@ -115,7 +128,7 @@ class WordPiece(Engine):
         return out
 
     def _find_symbols(self, codes, kinds):
-        """kinds with words cut around the user symbols of a text; where these begin and end, and their ids."""
+        """kinds with words split around the user symbols of a text; where these begin and end, and their ids."""
         if not self.symbol_ids:
             return kinds, *np.zeros((3, 0), np.int64)
         begin, end, ids = find_symbols(codes, self.symbol_ids)
@@ -140,9 +153,9 @@ class WordPiece(Engine):
         return np.concatenate(unknown)
 
     def _longest(self, symbols, at, root, stop, dropout, random):
-        """The id and length of the longest entry that starts at each place; -1 and 1 where there is none.
+        """The id and length of the longest entry that starts at each position; -1 and 1 where there is none.
 
-        No entry goes on over white space and punctuation; `stop` is given where a word may end before a letter.
+        No entry continues across white space and punctuation; `stop` is given where a word may end before a letter.
         """
         trie = self.trie
         states = trie.first[root][symbols[at]] if isinstance(root, int) else trie.first[root, symbols[at]]

@@ -1,1 +1,1 @@
-"""The twins of a Tokenizer as TensorFlow operations, to stand in a SavedModel."""
+"""A Tokenizer as TensorFlow operations, for SavedModels."""

@@ -14,11 +14,11 @@ from tfkor.text.graph.normalization import any_of
 from tfkor.text.morphemes import BOUNDARY
 from tfkor.text.tokenizer import Tokenizer
 
-UNIT = "UTF8_CHAR"  # of a word's length; bytes would make 34 syllables a word too long
+UNIT = "UTF8_CHAR"  # unit of a word's length; in bytes, a word of 34 syllables would be too long
 
 
 def engine_twin(tokenizer: Tokenizer) -> tf.Module:
-    """What has `ids`, normalised string [B] -> int32 ragged [B, None], as the engine of the tokenizer.
+    """The tokenizer's engine as a module with `ids`: normalised string [B] -> int32 ragged [B, None].
 
     Raises:
       ValueError: an engine that TensorFlow has no operations for.
@@ -30,7 +30,7 @@ def engine_twin(tokenizer: Tokenizer) -> tf.Module:
 
 
 class WordPieceTwin(tf.Module):
-    """Normalised strings -> ids. Morphemes that go on a word reach FastWordpieceTokenizer as "##" and their letters."""
+    """Normalised strings -> ids. Morphemes that continue a word reach FastWordpieceTokenizer as "##" and letters."""
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
@@ -71,7 +71,7 @@ class WordPieceTwin(tf.Module):
 
 
 class SentencePieceTwin(tf.Module):
-    """Normalised strings -> ids. BOUNDARY is a piece of the model, and is taken out."""
+    """Normalised strings -> ids. BOUNDARY is a piece of the model, and is removed from the ids."""
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
@@ -100,8 +100,8 @@ class PublishedTwin(tf.Module):
         super().__init__()
         if cleaning := tokenizer.normalizer.cleaning:
             raise ValueError(
-                f"cleaning is {cleaning!r}; expected None: TensorFlow has no operations for that. Export the "
-                "model that takes ids"
+                f"cleaning is {cleaning!r}; expected None: TensorFlow has no operations for this cleaning. "
+                "Export the model that takes ids"
             )
         self.id_of = tokenizer.engine.id_of
         self.model = tf_text.SentencepieceTokenizer(tokenizer.vocab_file)
@@ -133,9 +133,9 @@ def private_characters(vocab: list[str], count: int) -> str:
 
 
 def replace_symbols(texts: tf.Tensor, replacements: dict[str, str], private: str, split: bool) -> tf.Tensor:
-    """Replaces user symbols, the longest where several stand at one place; BOUNDARY inside doesn't count (`split`).
+    """Replaces user symbols, the longest where several begin at one position; with `split`, BOUNDARY inside is skipped.
 
-    Where a text itself has one of the characters `private`, the third of them takes its place, which is as unknown.
+    Where a text itself has one of the characters `private`, the third of them replaces it, which is as unknown.
     """
     start, end, unknown = private[:3]
     texts = tf.strings.regex_replace(texts, f"[{start}{end}{private[3:]}]", unknown)

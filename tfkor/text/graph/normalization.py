@@ -18,7 +18,7 @@ from tfkor.text.normalization import (
 )
 from tfkor.text.published_normalizer import PublishedNormalizer
 
-GUARD, NUL = "\x00\x01", "\x00\x02"  # put around what NFC must not touch; a NUL of the text itself meanwhile
+GUARD, NUL = "\x00\x01", "\x00\x02"  # around what NFC must not touch; what a NUL of the text becomes during NFC
 
 
 def normalized(texts: tf.Tensor, normalizer: Normalizer | PublishedNormalizer) -> tf.Tensor:
@@ -58,10 +58,10 @@ def as_normalizer(texts: tf.Tensor, options: Normalizer) -> tf.Tensor:
 def to_jamo(texts: tf.Tensor) -> tf.Tensor:
     """Hangul syllables as two or three conjoining jamo."""
     codes = tf.strings.unicode_decode(texts, "UTF-8")
-    place = codes.values - SYLLABLE
-    hangul = (place >= 0) & (place < SYLLABLES)
-    jamo = [tf.where(hangul, 0x1100 + place // 588, codes.values), 0x1161 + place % 588 // 28, 0x11A7 + place % 28]
-    kept = tf.stack([tf.ones_like(hangul), hangul, hangul & (place % 28 > 0)], axis=1)
+    index = codes.values - SYLLABLE
+    hangul = (index >= 0) & (index < SYLLABLES)
+    jamo = [tf.where(hangul, 0x1100 + index // 588, codes.values), 0x1161 + index % 588 // 28, 0x11A7 + index % 28]
+    kept = tf.stack([tf.ones_like(hangul), hangul, hangul & (index % 28 > 0)], axis=1)
     ends = tf.concat([[0], tf.cumsum(tf.reduce_sum(tf.cast(kept, tf.int64), axis=1))], axis=0)
     values = tf.boolean_mask(tf.stack(jamo, axis=1), kept)
     codes = tf.RaggedTensor.from_row_splits(values, tf.gather(ends, codes.row_splits))
@@ -83,7 +83,7 @@ def map_characters(texts: tf.Tensor, table: list[int] | np.ndarray) -> tf.Tensor
 
 
 def shorten(texts: tf.Tensor, repeats: int) -> tf.Tensor:
-    """Cuts runs of one jamo. RE2 has no back references, but nine groups in a replacement."""
+    """Shortens runs of one jamo. RE2 has no back references, but nine groups in a replacement."""
     jamo = [chr(code) for code in range(JAMO[0], JAMO[1] + 1)]
     for start in range(0, len(jamo), 9):
         some = jamo[start : start + 9]
@@ -95,7 +95,8 @@ def shorten(texts: tf.Tensor, repeats: int) -> tf.Tensor:
 def nfc(texts: tf.Tensor, cleaned: bool) -> tf.Tensor:
     """NFC as Hugging Face's, which knows fewer characters than ICU: a GUARD on both sides keeps ICU from these.
 
-    Cleaning removes the guards with the other control characters; without it they are told from the text's own.
+    Cleaning removes the guards with the other control characters. Without cleaning, each NUL of the text is NUL during
+    NFC, so that guards can be recognised and removed.
     """
     if not cleaned:
         texts = tf.strings.regex_replace(texts, r"\x00", NUL)

@@ -1,4 +1,4 @@
-"""GraphOffsets: `Tokenizer.offsets` as TensorFlow operations, to stand in a SavedModel that points into its texts."""
+"""GraphOffsets: `Tokenizer.offsets` as TensorFlow operations, for SavedModels that return offsets into their texts."""
 
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ BLANK = ord(" ")
 
 
 class Characters(NamedTuple):
-    """The characters of texts, one after the other: their codes, and what they stand for in the texts, all int32 [N].
+    """The characters of texts, concatenated: their codes, and their offsets in the original texts, all int32 [N].
 
-    Character i stands for those from begin[i] to end[i] of its text; row_splits int64 [B + 1] as in a RaggedTensor.
+    Character i comes from those from begin[i] to end[i] of its text; row_splits int64 [B + 1] as in a RaggedTensor.
     """
 
     codes: tf.Tensor
@@ -32,8 +32,8 @@ class Characters(NamedTuple):
     @classmethod
     def of(cls, texts: tf.Tensor) -> "Characters":
         codes = tf.strings.unicode_decode(texts, "UTF-8")
-        places = tf.ragged.range(tf.cast(codes.row_lengths(), tf.int32)).values
-        return cls(codes.values, places, places + 1, codes.row_splits)
+        positions = tf.ragged.range(tf.cast(codes.row_lengths(), tf.int32)).values
+        return cls(codes.values, positions, positions + 1, codes.row_splits)
 
     @property
     def rows(self) -> tf.Tensor:
@@ -60,7 +60,7 @@ class Characters(NamedTuple):
         return self.expanded(self.codes[:, None], kept[:, None])
 
     def expanded(self, codes: tf.Tensor, kept: tf.Tensor) -> "Characters":
-        """Each character as several, int32 [N, k], of which those with `kept`, bool [N, k], are there."""
+        """Each character as several, int32 [N, k], of which those with `kept`, bool [N, k], remain."""
         begin, end = (
             tf.boolean_mask(tf.broadcast_to(x[:, None], tf.shape(kept)), kept) for x in (self.begin, self.end)
         )
@@ -68,19 +68,19 @@ class Characters(NamedTuple):
         return Characters(tf.boolean_mask(codes, kept), begin, end, tf.gather(ends, self.row_splits))
 
     def spans(self, starts: tf.Tensor, stops: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Runs of characters, starts[i] to stops[i], int64 [R] -> begin and end of what they stand for, int32 [R]."""
+        """Runs of characters, starts[i] to stops[i], int64 [R] -> their begin and end in the texts, int32 [R]."""
         runs = tf.ragged.range(starts, stops)
         return over(runs.value_rowids(), *(tf.gather(x, runs.values) for x in (self.begin, self.end)), runs.nrows())
 
 
 class GraphOffsets(tf.Module):
-    """Strings in, ids and the places of pieces out, equal to `tokenizer.offsets` of each.
+    """Strings in, ids and offsets of pieces out, equal to `tokenizer.offsets` of each.
 
-    Places are counted in characters of the texts as they came, whatever normalisation does to them. Invalid UTF-8 is
-    read as U+FFFD. What loads a SavedModel with this inside must `import tensorflow_text`.
+    Offsets count the characters of the original texts, whatever normalisation does to them. Invalid UTF-8 is
+    read as U+FFFD. A program that loads a SavedModel with this inside must `import tensorflow_text`.
 
     Raises:
-      ValueError: a tokenizer that TensorFlow has no operations for: it splits morphemes, or cleans as XLNet's.
+      ValueError: a tokenizer that TensorFlow has no operations for: it splits morphemes, or has the cleaning "xlnet".
     """
 
     def __init__(self, tokenizer: Tokenizer, name: str | None = None):
@@ -151,7 +151,7 @@ class GraphOffsets(tf.Module):
         return pieces.values, begin, end, splits
 
     def with_symbols(self, chars: Characters) -> tuple[Characters, tf.Tensor]:
-        """Characters with one in the place of each user symbol, and bool [N], which those are."""
+        """Characters with a single one for each user symbol, and bool [N]: which ones these are."""
         model = self.twin.model
         texts = replace_symbols(chars.texts(), model.symbols, model.private, split=False)
         codes = tf.strings.unicode_decode(texts, "UTF-8")
@@ -169,12 +169,13 @@ class GraphOffsets(tf.Module):
         ids, starts, stops = self.model.tokenize_with_offsets(chars.texts())
         code = chars.codes[:, None]
         sizes = 1 + tf.reduce_sum(tf.cast(code >= [0x80, 0x800, 0x10000], tf.int64), axis=1)  # bytes of UTF-8
-        places = tf.concat([[0], tf.cumsum(sizes)], 0)
+        byte_offsets = tf.concat([[0], tf.cumsum(sizes)], 0)
         row_starts = chars.row_splits[:-1]
         rows = ids.value_rowids()
         first_of_row = tf.gather(row_starts, rows)
+        row_offsets = tf.gather(byte_offsets, first_of_row)
         start, stop = (
-            tf.searchsorted(places, tf.cast(x.values, tf.int64) + tf.gather(places, first_of_row), out_type=tf.int64)
+            tf.searchsorted(byte_offsets, tf.cast(x.values, tf.int64) + row_offsets, out_type=tf.int64)
             for x in (starts, stops)
         )
         blank = inside(chars.codes, characters.SPACE + SEPARATORS) if self.published else chars.codes == BLANK
@@ -209,23 +210,23 @@ def inside(codes: tf.Tensor, table: str) -> tf.Tensor:
 
 
 def shortened(chars: Characters, repeats: int) -> Characters:
-    """Characters whose runs of one jamo have at most so many; the last one stands for the rest too."""
+    """Characters whose runs of one jamo have at most so many; the last one spans the rest too."""
     codes = chars.codes
     jamo = (codes >= JAMO[0]) & (codes <= JAMO[1])
     starts = chars.first | ~jamo | tf.concat([tf.ones_like(jamo[:1]), codes[1:] != codes[:-1]], 0)
     run = tf.cumsum(tf.cast(starts, tf.int32)) - 1
-    places = tf.range(tf.size(codes))
-    place = places - tf.gather(tf.boolean_mask(places, starts), run)
+    positions = tf.range(tf.size(codes))
+    in_run = positions - tf.gather(tf.boolean_mask(positions, starts), run)
     ends = tf.gather(tf.math.unsorted_segment_max(chars.end, run, tf.size(codes)), run)
-    chars = chars._replace(end=tf.where(place == repeats - 1, ends, chars.end))
-    return chars.only(place < repeats)
+    chars = chars._replace(end=tf.where(in_run == repeats - 1, ends, chars.end))
+    return chars.only(in_run < repeats)
 
 
 def composed(chars: Characters) -> Characters:
     """NFC of Characters.
 
     It keeps the order of equal characters. So among the characters that NFD makes of a text, and of its NFC, the n-th
-    of a kind is the same in both, and tells what a composed character is made of.
+    of a kind is the same in both, which shows what a composed character is made of.
     """
     texts = chars.texts()
     after = nfc(texts, cleaned=False)
@@ -242,7 +243,7 @@ def composed(chars: Characters) -> Characters:
 
 
 def parts_of(codes: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The character that each character of the NFD is from, int64 [P], and their order by text, code and place."""
+    """The character that each character of the NFD is from, int64 [P], and their order by text, code and position."""
     parts = tf_text.normalize_utf8(tf.strings.unicode_encode(codes[:, None], "UTF-8"), "NFD")
     parts = tf.strings.unicode_decode(parts, "UTF-8")
     origin = parts.value_rowids()
@@ -252,10 +253,10 @@ def parts_of(codes: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def as_jamo(chars: Characters) -> Characters:
     """Hangul syllables as two or three conjoining jamo."""
-    place = chars.codes - SYLLABLE
-    hangul = (place >= 0) & (place < SYLLABLES)
-    jamo = [tf.where(hangul, 0x1100 + place // 588, chars.codes), 0x1161 + place % 588 // 28, 0x11A7 + place % 28]
-    kept = tf.stack([tf.ones_like(hangul), hangul, hangul & (place % 28 > 0)], axis=1)
+    index = chars.codes - SYLLABLE
+    hangul = (index >= 0) & (index < SYLLABLES)
+    jamo = [tf.where(hangul, 0x1100 + index // 588, chars.codes), 0x1161 + index % 588 // 28, 0x11A7 + index % 28]
+    kept = tf.stack([tf.ones_like(hangul), hangul, hangul & (index % 28 > 0)], axis=1)
     return chars.expanded(tf.stack(jamo, axis=1), kept)
 
 

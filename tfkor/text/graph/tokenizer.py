@@ -1,4 +1,4 @@
-"""GraphTokenizer: the Tokenizer as TensorFlow operations, to stand in a SavedModel in front of a model."""
+"""GraphTokenizer: the Tokenizer as TensorFlow operations, for SavedModels that take strings."""
 
 import tensorflow as tf
 
@@ -10,14 +10,14 @@ from tfkor.text.tokenizer import Tokenizer
 class GraphTokenizer(tf.Module):
     """Strings in, the inputs of a model out, with the ids that `tokenizer` gives.
 
-    Invalid UTF-8 is read as U+FFFD. What loads a SavedModel with this inside must `import tensorflow_text`.
+    Invalid UTF-8 is read as U+FFFD. A program that loads a SavedModel with this inside must `import tensorflow_text`.
 
     >>> inputs = GraphTokenizer(tokenizer, max_length=128)(tf.constant(["한국어를 공유합니다."]))
 
     Args:
       tokenizer: a Tokenizer.
-      max_length: longer rows are cut, see `Tokenizer.pack`.
-      pad_to: the number of columns; None: as many as the longest row has.
+      max_length: longer rows are truncated, see `Tokenizer.pack`.
+      pad_to: the length that rows are padded to; None: that of the longest row.
       pre_split: must be True for a tokenizer that splits morphemes, for which TensorFlow has no operation: texts are
         then what `Tokenizer.pre_split` gives, with a zero width space (U+200B) between the morphemes of an eojeol.
     """
@@ -67,14 +67,14 @@ class GraphTokenizer(tf.Module):
         cls_id, sep_id, pad_id = (self.template.required(role, "pack") for role in ("cls", "sep", "pad"))
         cls, sep = (tf.fill([rows, 1], tf.constant(i, tf.int32)) for i in (cls_id, sep_id))
         gap = self.template.pair_separators
-        room = tf.constant(self.max_length - (2 if second is None else 2 + gap), tf.int64)
+        capacity = tf.constant(self.max_length - (2 if second is None else 2 + gap), tf.int64)
         lengths = first.row_lengths()
         if second is None:
-            kept = tf.minimum(lengths, room)
+            kept = tf.minimum(lengths, capacity)
             ids = tf.concat([cls, _first_of_rows(first, kept), sep], axis=1)
         else:
-            kept_second = tf.minimum(second.row_lengths(), tf.maximum(room // 2, room - lengths))
-            kept = tf.minimum(lengths, room - kept_second)
+            kept_second = tf.minimum(second.row_lengths(), tf.maximum(capacity // 2, capacity - lengths))
+            kept = tf.minimum(lengths, capacity - kept_second)
             ids = [cls, _first_of_rows(first, kept), *[sep] * gap, _first_of_rows(second, kept_second), sep]
             ids = tf.concat(ids, axis=1)
         word_ids = ids.to_tensor(pad_id, shape=[None, self.pad_to])
@@ -89,7 +89,7 @@ class GraphTokenizer(tf.Module):
 
 
 def _first_of_rows(ragged, lengths):
-    """The first ids of each row, as many as `lengths` says."""
+    """The first `lengths` ids of each row."""
     starts = ragged.row_starts()
-    places = tf.ragged.range(starts, starts + lengths)
-    return places.with_values(tf.gather(ragged.values, places.values))
+    positions = tf.ragged.range(starts, starts + lengths)
+    return positions.with_values(tf.gather(ragged.values, positions.values))

@@ -1,4 +1,4 @@
-"""What the trainings of tokenizers share: texts read in batches, their alphabet, user symbols."""
+"""Common to the training of all tokenizers: texts read in batches, their alphabet, user symbols."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -86,7 +86,7 @@ def training_tokens(special_tokens: Mapping[str, str] | None, normalizer: Normal
 
 
 def checked_symbols(user_symbols: Sequence[str], normalizer: Normalizer) -> list[str]:
-    """The user symbols in the form in which they stand in normalised text.
+    """The user symbols in the form that they have in normalised text.
 
     Raises:
       ValueError: one is empty, has white space, or is changed by the normalisation, so that no text can hold it.

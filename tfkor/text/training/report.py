@@ -1,4 +1,4 @@
-"""What a tokenizer makes of a text, in figures, and several tokenizers side by side."""
+"""Metrics of a tokenizer on texts, and tables of several tokenizers side by side."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import numpy as np
 from tfkor.text.normalization import SYLLABLE, SYLLABLES
 from tfkor.text.tokenizer import Tokenizer
 
-ROUNDS = 3  # of timing, fewer after
+ROUNDS = 3  # of timing; no more are started after
 PATIENCE = 20  # seconds
 
 
@@ -19,12 +19,12 @@ def tokenizer_report(tokenizer: Tokenizer, texts: Iterable[str]) -> dict:
     Returns:
       dict:
         type, vocab_size, alphabet, morphemes: what it is.
-        texts, eojeols, tokens: how many there are; an eojeol is what stands between white space.
-        unk_share: the share of [UNK] among the tokens; eojeols_with_unk: the share of eojeols that have one.
+        texts, eojeols, tokens: how many there are; an eojeol is a word between white space.
+        unk_share: the fraction of tokens that are [UNK]; eojeols_with_unk: the fraction of eojeols that have one.
         tokens_per_eojeol, characters_per_token: white space isn't counted as a character.
-        whole_eojeols: the share of eojeols that are one token.
+        whole_eojeols: the fraction of eojeols that are one token.
         syllables: of the 11,172 Hangul syllables, how many have no [UNK], at the start of a word and inside.
-        vocab_used: the share of the vocabulary that occurs.
+        vocab_used: the fraction of the vocabulary that occurs.
         characters_per_second: on one core, the median of up to three rounds.
 
     Raises:
@@ -71,11 +71,11 @@ def covered_syllables(tokenizer: Tokenizer) -> int:
 
 
 def markdown(reports: dict[str, dict]) -> str:
-    """A table in Markdown: a row for each figure, a column for each of `reports`, a dict name -> report."""
+    """A table in Markdown: a row for each metric, a column for each of `reports`, a dict name -> report."""
     names = list(reports)
-    figures = list(next(iter(reports.values())))
+    metrics = list(next(iter(reports.values())))
     rows = [["", *names], ["---", *["--:"] * len(names)]]
-    rows += [[figure.replace("_", " "), *(_shown(reports[name][figure]) for name in names)] for figure in figures]
+    rows += [[metric.replace("_", " "), *(_shown(reports[name][metric]) for name in names)] for metric in metrics]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

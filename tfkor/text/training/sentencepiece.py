@@ -37,24 +37,24 @@ def train_sentencepiece(
     """Learns a BPE (Sennrich et al. 2016) or Unigram (Kudo 2018) model with the trainer of sentencepiece.
 
     `texts` is read twice, as a stream, but that trainer holds in memory what it learns from: of longer texts a part of
-    about `max_characters`, portions of 1,000 characters drawn evenly with a fixed seed (what `input_sentence_size` does
-    in sentencepiece, where rare characters may get lost). The same texts give the same model. Pieces never reach across
-    white space. Scores of Unigram are rounded to multiples of 1/256, see `_finished`.
+    about `max_characters`, portions of 1,000 characters sampled evenly with a fixed seed (as `input_sentence_size`
+    does in sentencepiece, where rare characters may get lost). The same texts give the same model. Pieces never reach
+    across white space. Scores of Unigram are rounded to multiples of 1/256, see `_finished`.
 
     Args:
       texts: list of str, or `Lines(files)`; anything that can be iterated over twice.
       vocab_size: the number of pieces; fewer, if the texts don't give so many.
       kind: "bpe" or "unigram".
-      max_word_chars: longer eojeols teach nothing.
+      max_word_chars: longer eojeols are left out.
       alphabet_limit: how many different characters, the most frequent ones; None: a quarter of `vocab_size`. Eojeols
-        with others teach nothing; these will be [UNK].
+        with others are left out; those characters will be [UNK].
       required_characters: are in the alphabet in any case; for all Hangul syllables add
         `"".join(map(chr, range(0xAC00, 0xD7A4)))`, which takes 11,172 pieces.
       special_tokens: come first, in this order: a dict of roles and tokens, as for the Tokenizer that will use it;
         None: [PAD] [UNK] [CLS] [SEP] [MASK].
       unused_slots: how many pieces [unused0], [unused1] ... follow.
-      user_symbols: come next; each is one piece wherever it stands in a text.
-      max_characters: what the trainer learns from at most; it took 50 bytes of memory for each of four million.
+      user_symbols: come next; each is one piece wherever it occurs in a text.
+      max_characters: the most that the trainer learns from; four million took 50 bytes of memory for each.
       normalization: lowercase, nfc ..., see `Normalizer`; the same as for the Tokenizer that will use it.
 
     Returns:
@@ -101,7 +101,7 @@ def train_sentencepiece(
 
 
 def _special_pieces(special, control):
-    """The trainer's options for special tokens, whose ids are their places in `control`, unused slots behind them.
+    """The trainer's options for special tokens, whose ids are their positions in `control`; unused slots follow.
 
     The trainer knows four roles, and fills the ids between theirs with other control symbols in the order given.
     """
@@ -124,7 +124,7 @@ def _finished(proto, kind):
     model = sentencepiece_model_pb2.ModelProto()
     model.ParseFromString(proto)
     for piece in model.pieces:
-        if piece.piece == BOUNDARY and piece.type == piece.USER_DEFINED:  # whose score would be no round one
+        if piece.piece == BOUNDARY and piece.type == piece.USER_DEFINED:  # whose score would not be rounded
             piece.type, piece.score = piece.NORMAL, 0.0
         elif kind == "unigram":
             piece.score = round(piece.score * STEPS) / STEPS
@@ -133,7 +133,7 @@ def _finished(proto, kind):
 
 def _sentences(corpus, alphabet, max_word_chars, max_characters):
     """Yields eojeols with a blank between, SENTENCE characters or a few more at a time; first each character once."""
-    share, random = max_characters / max(1, corpus.characters), np.random.default_rng(0)
+    rate, random = max_characters / max(1, corpus.characters), np.random.default_rng(0)
     for start in range(0, len(alphabet), SENTENCE):
         yield " ".join(alphabet[start : start + SENTENCE])
     portion, size = [], 0  # these don't depend on where a text ends, and neither does what is learned
@@ -155,7 +155,7 @@ def _sentences(corpus, alphabet, max_word_chars, max_characters):
             portion.append(eojeol)
             size += len(eojeol)
             if size >= SENTENCE:
-                if random.random() < share:
+                if random.random() < rate:
                     yield " ".join(portion)
                 portion, size = [], 0
     if portion:

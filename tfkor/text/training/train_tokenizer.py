@@ -28,7 +28,8 @@ def train_tokenizer(
       special_tokens: dict of the roles "pad", "unk", "cls", "sep" and "mask" -> tokens, as {"pad": "<pad>", "unk":
         "<unk>", ...}, which get the first ids in this order; a role may be left out. None: [PAD] [UNK] [CLS] [SEP]
         [MASK].
-      user_symbols, max_word_chars, options: see there; the options of `Normalizer` among them.
+      user_symbols, max_word_chars, options: as in `train_wordpiece` and `train_sentencepiece`; the options of
+        `Normalizer` too.
 
     Returns:
       Tokenizer.

@@ -48,8 +48,8 @@ def train_wordpiece(
         `"".join(map(chr, range(0xAC00, 0xD7A4)))`, which takes 22,344 entries.
       special_tokens: come first, in this order: a dict of roles and tokens, as for the Tokenizer that will use it, or
         the tokens alone.
-      unused_slots: how many entries [unused0], [unused1] ... follow, for tokens of one's own.
-      user_symbols: come next; give them to the Tokenizer too, for which each is one piece wherever it stands in a text.
+      unused_slots: how many entries [unused0], [unused1] ... follow, for your own tokens.
+      user_symbols: come next; give them to the Tokenizer too, for which each is one piece wherever it occurs in a text.
       normalization: lowercase, nfc ..., see `Normalizer`; the same as for the Tokenizer that will use it. With
         `morphemes`, no piece reaches across a boundary inside an eojeol, and later morphemes are made of ## pieces.
 
@@ -100,8 +100,8 @@ def _readable(piece, alphabet):
 def _known_words(corpus, alphabet, max_word_chars):
     """Yields strings of words with blanks between, without those that will be [UNK].
 
-    A character is FIRST_CODE plus twice its place in the alphabet, plus one unless it begins a word: what the trainer
-    takes for one word may be a morpheme inside a word, whose characters all go on the word.
+    A character is FIRST_CODE plus twice its index in the alphabet, plus one unless it begins a word: what the trainer
+    takes for one word may be a morpheme inside a word, whose characters all continue the word.
     """
     numbers = np.full(0x110000, -1, np.int64)
     numbers[[ord(char) for char in alphabet]] = np.arange(len(alphabet))
