@@ -71,7 +71,7 @@ def test_it_trains_evaluates_and_predicts(name, tmp_path):
     told = run(name, mode="predict", input_file=tmp_path / "in", output_file=tmp_path / "out", **common)
     lines = (tmp_path / "out").read_text("utf-8").splitlines()
     assert told["examples"] == len(lines) > 0 and set(json.loads(lines[0])) == keys
-    with pytest.raises(app.UsageError, match="is there already; name a new folder, or say --overwrite"):
+    with pytest.raises(app.UsageError, match="already exists; expected a new folder, or --overwrite"):
         run(name, **files, **SMALL, **extra)
 
 
@@ -107,7 +107,7 @@ def test_seeds_with_lora_leave_a_model_and_small_files(checkpoint, tmp_path):
     encoder, _ = zoo.load(checkpoint)
     load_lora(tmp_path / "model/lora.npz", encoder)
     assert (tmp_path / "model/lora.npz").stat().st_size < 5000
-    with pytest.raises(app.UsageError, match="name --init_checkpoint"):
+    with pytest.raises(app.UsageError, match="expected --init_checkpoint"):
         run("run_tagger", train_file=tmp_path / "train", model_dir=tmp_path / "new", lora_rank=2)
 
 
@@ -131,7 +131,7 @@ def test_flags_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "train").write_text(NER, "utf-8")
     for values, words in (
         (dict(), "--mode=train needs --train_file"),
-        (dict(train_file=tmp_path / "train", test_rows=24), "--test_rows=24; the training data have 24 rows"),
+        (dict(train_file=tmp_path / "train", test_rows=24), "--test_rows=24; expected less than the 24 training rows"),
         (dict(train_file=tmp_path / "train", test_rows=1, test_file=tmp_path / "train"), "expected one of the two"),
     ):
         with pytest.raises(app.UsageError, match=words):
@@ -193,5 +193,5 @@ def test_a_flag_of_a_program_out_of_range_is_named(program, values, words, tmp_p
 
 @pytest.mark.parametrize("name, value", [("temperature", 3.0), ("distillation", 0.3), ("unlabelled_file", "more.txt")])
 def test_flags_of_a_teacher_need_one(name, value, tmp_path):
-    with pytest.raises(app.UsageError, match=f"--{name}={value} is of no use without --teacher"):
+    with pytest.raises(app.UsageError, match=f"--{name}={value} has no effect without --teacher"):
         run("run_classifier", train_file=tmp_path / "train", model_dir=tmp_path / "new", **{name: value})

@@ -143,7 +143,7 @@ def test_flags_out_of_range_are_named(tmp_path):
 def test_flags_that_would_be_ignored_with_tfrecords_are_named(shards, tmp_path):
     records = dict(tfrecords="x", tokenizer_dir="y", model_dir=tmp_path, steps=1)
     for name, value in (("length", 64), ("packing", True), ("long_length", 64), ("held_out", 0.1)):
-        with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are made"):
+        with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are fixed"):
             run(**records, **{name: value})
     with pytest.raises(app.UsageError, match=r"--tokenizer_dir is y; expected .* None for shards"):
         run(shards=shards, tokenizer_dir="y", model_dir=tmp_path, steps=1)
