@@ -86,7 +86,7 @@ def test_each_fold_is_scored_on_what_it_left_out(program, tmp_path):
     assert [call[0] for call in calls][2:4] == ["seed-0-fold-2", "seed-1-fold-0"]
 
 
-def test_a_figure_that_is_no_number_is_the_worst(program, monkeypatch):
+def test_a_metric_that_is_nan_is_the_worst(program, monkeypatch):
     monkeypatch.setitem(DEV, 0, math.nan)
     results, _ = program(seeds="0,1")
     assert results["best"] == "seed-1"

@@ -1,4 +1,4 @@
-"""Pretraining: rows and masks from shards, objectives, and the run that trains on them."""
+"""Pretraining: rows and masks from shards, objectives, and the training run."""
 
 from tfkor.pretraining.batches import PretrainingBatches, Recipe
 from tfkor.pretraining.config import PretrainingConfig

@@ -1,4 +1,4 @@
-"""The phases of a run: short rows for most of its steps, long ones at the end, as BERT was trained."""
+"""The phases of a run: short rows for most steps, long rows at the end, as BERT was trained."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tfkor.pretraining.tfrecords import TFRecordBatches
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run: `share` of its steps on these batches, evaluated on `held_out`."""
+    """A part of a run: `share` is the fraction of its steps on these batches; `held_out` is evaluated on."""
 
     batches: PretrainingBatches | TFRecordBatches
     share: float = 1.0
@@ -16,10 +16,12 @@ class Phase:
 
 
 def make_phases(config, shards, tokenizer) -> list[Phase]:
-    """The phases that a PretrainingConfig asks for.
+    """Returns the phases of a run.
 
     Args:
-      shards: tfkor.data.ShardFolder, or None for TFRecords, which have one phase and no held-out part.
+      config: a PretrainingConfig.
+      shards: a tfkor.data.ShardFolder, or None for TFRecords, which have one phase and no held-out set.
+      tokenizer: the Tokenizer of TFRecords; shards have their own.
     """
     if shards is None:
         options = dict(pairs=config.pairs, objective=config.objective_names[0], seed=config.seed)

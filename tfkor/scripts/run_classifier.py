@@ -79,7 +79,8 @@ def define_flags():
     flags.register_validator("temperature", lambda value: value > 0, "expected more than 0")
     about = "Knowledge distillation: weight of the teacher's loss; that of the labels has the rest."
     flags.DEFINE_float("distillation", 0.5, about, **fraction)
-    flags.DEFINE_string("unlabelled_file", None, "Knowledge distillation: file of more texts, for the teacher to label.")
+    about = "Knowledge distillation: file of further texts, which the teacher labels."
+    flags.DEFINE_string("unlabelled_file", None, about)
     about = 'Fraction of the dev texts that the "none of these" (out-of-scope) threshold accepts.'
     flags.DEFINE_float("none_acceptance", 0.95, about, **fraction)
     # Prediction

@@ -49,9 +49,8 @@ def define_flags():
     flags.DEFINE_integer(
         "alphabet_limit", None, "Largest number of characters; by default a quarter of vocab_size.", lower_bound=0
     )
-    flags.DEFINE_bool(
-        "all_syllables", False, "Add all 11,172 Hangul syllables to the vocabulary; in WordPiece each takes two entries."
-    )
+    about = "Add all 11,172 Hangul syllables to the vocabulary; WordPiece takes two entries for each."
+    flags.DEFINE_bool("all_syllables", False, about)
     flags.DEFINE_integer(
         "max_characters",
         50_000_000,
@@ -185,7 +184,7 @@ def train():
     if not FLAGS.output_dir:
         raise app.UsageError("no --output_dir; expected the folder to write the tokenizer to, or --compare=FOLDER,...")
     if FLAGS.report:
-        raise app.UsageError("found --report without --compare; expected both, since a training writes its own report.json")
+        raise app.UsageError("found --report without --compare; expected both, as a training writes report.json")
     unused = "max_characters" if FLAGS.model == "wordpiece" else "min_frequency"
     if FLAGS[unused].present:
         raise app.UsageError(f"found --{unused} with --model={FLAGS.model}, on which it has no effect; expected neither"
