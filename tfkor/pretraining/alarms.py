@@ -38,7 +38,7 @@ class Low:
         last = values[-patience:]
         low = len(last) == patience and max(last) < self.floor
         return low, (
-            f"{self.meaning} for {patience} log lines ({self.metric} {last[-1]:.4f}). If it goes on, lower the "
+            f"{self.meaning} for {patience} log lines ({self.metric} {last[-1]:.4f}). If this continues, lower the "
             f"learning rate, or {self.advice}"
         )
 

@@ -115,7 +115,7 @@ class PretrainingConfig(TrainingConfig):
             if value is not None and value < least:
                 raise ConfigError(f"{name} is {value} with objectives={found}; expected {least} or more")
         if self.packing and self.pairs:
-            raise ConfigError(f"packing is True with objectives={found}; expected one of both")
+            raise ConfigError(f"packing is True with objectives={found}; expected no pairs with packing")
 
     # === What follows from the fields ===
 

@@ -151,11 +151,11 @@ def choose(rows, masking, keys, max_predictions):
     tokens = rows["input_mask"].astype(bool).sum(axis=1)
     budget = np.clip(np.round(tokens * masking.rate).astype(np.int64), 1, max_predictions)
     budget = np.minimum(budget, maskable.sum(axis=1))
-    shares = masking.shares
-    kind = np.searchsorted(np.cumsum(list(shares.values())), uniforms(keys, KIND, 1)[:, 0], "right")
+    fractions = masking.shares
+    kind = np.searchsorted(np.cumsum(list(fractions.values())), uniforms(keys, KIND, 1)[:, 0], "right")
     chosen = np.zeros_like(maskable)
-    for i, unit in enumerate(shares):
-        here = np.flatnonzero(np.minimum(kind, len(shares) - 1) == i)
+    for i, unit in enumerate(fractions):
+        here = np.flatnonzero(np.minimum(kind, len(fractions) - 1) == i)
         if not len(here):
             continue
         key, allowed, limit = keys[here], maskable[here], budget[here]

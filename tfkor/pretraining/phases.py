@@ -27,12 +27,12 @@ def make_phases(config, shards, tokenizer) -> list[Phase]:
         options = dict(pairs=config.pairs, objective=config.objective_names[0], seed=config.seed)
         return [Phase(TFRecordBatches(config.tfrecords, tokenizer, config.batch_size, **options))]
 
-    def phase(length, batch_size, share, seed):
+    def phase(length, batch_size, fraction, seed):
         recipe = config.recipe(length)
         common = dict(seed=seed, held_out=config.held_out, on_damage=config.on_damaged_shard)
         train = PretrainingBatches(shards, recipe, batch_size, **common)
         held_out = PretrainingBatches(shards, recipe, batch_size, part="held_out", **common)
-        return Phase(train, share, held_out if config.held_out else None)
+        return Phase(train, fraction, held_out if config.held_out else None)
 
     if not config.long_length:
         return [phase(config.length, config.batch_size, 1.0, config.seed)]

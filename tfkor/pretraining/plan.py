@@ -62,7 +62,7 @@ def await_plan(folder: Path, read: Callable[[], dict | None], seconds: float = 1
         if time.monotonic() > end:
             raise FileNotFoundError(
                 f"{folder / PLAN}: not there after {seconds:g} s; expected the first worker to write it: the "
-                "folder of the run must be on a file system that all machines share"
+                "folder of the run must be on a file system that all machines can write to"
             )
         time.sleep(0.1)
     return plan

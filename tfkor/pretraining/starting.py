@@ -10,7 +10,7 @@ def check_tokenizer(source: str, found, name: str, expected) -> str | None:
 
     Returns:
       None, or a warning: the ids mean the same pieces, but text may be tokenized differently (lower case, NFC), or new
-      pieces have taken the place of unused ones or were appended.
+      pieces have replaced unused ones or were appended.
 
     Raises:
       ValueError: the ids mean other pieces.

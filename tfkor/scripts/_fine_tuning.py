@@ -39,7 +39,7 @@ def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dro
     flags.DEFINE_string("init_checkpoint", None, about)
     about = "Folder of a tokenizer; by default that of the checkpoint, or a new one, trained on the training data."
     flags.DEFINE_string("tokenizer_dir", None, about)
-    about = "Lowercase text: for a new tokenizer, or for a published checkpoint whose files don't say whether to."
+    about = "Lowercase text: for a new tokenizer, or for a published checkpoint whose files don't specify it."
     flags.DEFINE_bool("lowercase", None, about)
     flags.DEFINE_integer("vocab_size", 8000, "Vocabulary size of a new tokenizer.", lower_bound=6)
     flags.DEFINE_enum("model", "bert", zoo.NAMES, "Architecture of an encoder with random weights.")

@@ -8,7 +8,7 @@ KoELECTRA  README of monologg/KoELECTRA at commit 024fbdd. NSMC, Naver NER, PAWS
            has no other part (NSMC, Naver NER, hate speech, KorQuAD) they evaluate on the reported part during training.
 LMkor      README of kiyoungkim1/LMkor at commit a0212cd: the same tasks, without KorQuAD; it copies the rows of
            KoBERT, HanBERT and KoELECTRA-Base-v3 from KoELECTRA's.
-KLUE       README of KLUE-benchmark/KLUE at commit 3efd987 (Park et al. 2021). It does not say on which part;
+KLUE       README of KLUE-benchmark/KLUE at commit 3efd987 (Park et al. 2021). The part is not stated;
            KLUE's test parts are not public. In KLUE-baseline's code UAS and LAS are macro F1 over head positions and
            over relations, and the entity F1 of NER is a macro F1 over types.
 """

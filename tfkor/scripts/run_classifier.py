@@ -68,7 +68,7 @@ def define_flags():
     # Training
     fraction = fine_tuning.FRACTION
     flags.DEFINE_float("token_dropout", 0.0, "Fraction of the tokens to replace by [MASK] in training.", **fraction)
-    about = "Subword regularisation: how often words are split into other pieces, anew in each epoch; try 0.3."
+    about = "Subword regularisation: how often words are split into other pieces than usual in training; try 0.3."
     flags.DEFINE_float("subword_dropout", 0.0, about, **fraction)
     about = "Weight of the R-Drop loss, which takes twice the time and helps without pretraining; 0 is off, try 1."
     flags.DEFINE_float("r_drop", 0.0, about, lower_bound=0)
