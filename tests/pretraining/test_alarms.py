@@ -1,4 +1,4 @@
-"""What is said in words of a loss that stays flat and of a discriminator that finds nothing."""
+"""Alarms for a loss that stays flat and for a discriminator that finds nothing."""
 
 import math
 
@@ -17,12 +17,12 @@ def raised(alarms, losses, recall=None):
     return {i: words for i, words in found.items() if words}
 
 
-def test_a_flat_loss_is_told_once_until_it_falls():
+def test_a_flat_loss_raises_one_alarm_until_it_falls():
     alarms = Alarms(MLM, vocab_size=1000, patience=5)
     found = raised(alarms, [6.5] * 25)
     assert list(found) == [10] and "step 10: mlm_loss is flat at 6.500 nats over 10 log lines" in found[10][0]
     assert raised(alarms, [6.5 - 0.1 * i for i in range(15)]) == {}
-    assert list(raised(alarms, [5.0] * 25)) == [10]  # it was well again, and is flat again
+    assert list(raised(alarms, [5.0] * 25)) == [10]  # it has recovered, and is flat again
 
 
 def test_a_loss_that_falls_or_is_low_is_not_flat():
@@ -30,11 +30,11 @@ def test_a_loss_that_falls_or_is_low_is_not_flat():
     assert raised(Alarms(MLM, 1000, patience=5), [0.5 * math.log(1000)] * 60) == {}
 
 
-def test_a_discriminator_that_says_original_everywhere_is_raised():
+def test_a_discriminator_that_predicts_original_everywhere_raises_an_alarm():
     alarms = Alarms(RTD, 1000, patience=5)
     low = [1.0] * 12
     found = raised(alarms, low, recall=0.0)
-    assert list(found) == [5] and 'step 5: the discriminator has said "original" nearly everywhere' in found[5][0]
+    assert list(found) == [5] and 'step 5: the discriminator predicted "original" nearly everywhere' in found[5][0]
     assert raised(alarms, low, recall=0.3) == {}
     assert list(raised(alarms, low, recall=0.001)) == [5]
 

@@ -159,7 +159,7 @@ def test_nsp_draws_from_other_shards_where_one_has_a_single_document(tmp_path):
 
 
 def test_too_little_text_for_a_batch_is_said(shards):
-    with pytest.raises(ValueError, match="less rows of 32 ids than batch_size, 5000"):
+    with pytest.raises(ValueError, match="fewer rows of 32 ids than batch_size, 5000"):
         next(PretrainingBatches(shards, Recipe(length=32), 5000))
 
 

@@ -1,4 +1,4 @@
-"""Settings check themselves, and a run is resumed with those that it was begun with."""
+"""Settings check themselves, and a run is resumed with those that it was started with."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def test_every_field_says_what_it_means_and_its_default_is_allowed():
         (dict(schedule="poly", power=0.0), r"power is 0\.0; expected more than 0"),
         (dict(masking="token"), "masking is 'token'; expected a list of str"),
         (dict(masking=["word"]), "masking is word: units is 'word'; expected one of"),
-        (dict(masking=["span:x"]), "masking is span:x; expected a unit, or unit:share,unit:share"),
+        (dict(masking=["span:x"]), "masking is span:x; expected a unit, or unit:weight,unit:weight"),
         (dict(objectives=["rtd"]), "objectives is rtd with model=bert; expected mlm or mlm,nsp or mlm,sop"),
         (dict(length=4), "length is 4 with objectives=mlm,nsp; expected 5 or more"),
         (dict(packing=True), "packing is True with objectives=mlm,nsp; expected no pairs"),

@@ -1,4 +1,4 @@
-"""Masks: their share, their units, 80/10/10, and the same ones for the same example."""
+"""Masks: their rate, their units, 80/10/10, and the same ones for the same example."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def original(batch):
 
 
 @pytest.mark.parametrize("units", ["token", "whole_word", "eojeol", "span", {"span": 1, "token": 3}])
-def test_a_share_of_the_tokens_is_masked_and_never_a_special_one(shards, units):
+def test_a_fraction_of_the_tokens_is_masked_and_never_a_special_one(shards, units):
     batch = batch_of(shards, units)
     tokens = batch["input_mask"].sum(axis=1)
     count = masked(batch).sum(axis=1)
@@ -50,9 +50,9 @@ def test_of_the_masked_tokens_most_become_mask_some_another_some_stay(shards):
         new, old = batch["input_word_ids"][masked(batch)], original(batch)[masked(batch)]
         is_mask = new == shards.tokenizer.mask_id
         counts += [is_mask.sum(), (~is_mask & (new != old)).sum(), (new == old).sum()]
-    shares = counts / counts.sum()
+    fractions = counts / counts.sum()
     # a random token may happen to be the old one: 1 of 23
-    np.testing.assert_allclose(shares, [0.8, 0.1 * 22 / 23, 0.1 + 0.1 / 23], atol=0.02)
+    np.testing.assert_allclose(fractions, [0.8, 0.1 * 22 / 23, 0.1 + 0.1 / 23], atol=0.02)
 
 
 def test_electra_masks_most_and_leaves_the_rest(shards):

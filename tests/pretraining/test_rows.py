@@ -83,12 +83,12 @@ def test_without_cuts_nsp_and_sop_begin_and_end_at_sentences(shard):
 
 
 def test_short_rows_come_with_their_probability(shard):
-    def share_of_short(probability):
+    def fraction_of_short(probability):
         rows = make_rows(shard, 64, pairs="sop", short_seq_prob=probability)
         lengths = np.add.reduceat(rows.ends - rows.starts, rows.row_splits[:-1])
         return (lengths < 30).mean()
 
-    assert share_of_short(0.9) > share_of_short(0.0) + 0.2
+    assert fraction_of_short(0.9) > fraction_of_short(0.0) + 0.2
 
 
 def test_packed_rows_hold_each_token_once_and_fill_up(shard):

@@ -90,7 +90,7 @@ def test_sigterm_saves_and_the_same_call_goes_on(tmp_path, shards, make_model):
 
     model = make_model(hidden_dropout_prob=0.1)
     first = make_run(tmp_path / "stopped", shards, model, callbacks=[Stop()], **options)
-    with pytest.raises(Stopped, match=r"SIGTERM: saved .*step-00000004.*goes on"):
+    with pytest.raises(Stopped, match=r"SIGTERM: saved .*step-00000004.*resumes"):
         first.train()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     again = make_model(hidden_dropout_prob=0.1)
@@ -122,7 +122,7 @@ def test_hours_are_fitted_to_steps_once_without_a_trace_in_the_weights(tmp_path,
     (tmp_path / "plan.json").write_text(json.dumps({**plan, "steps": 7}))
     again = make_run(tmp_path, shards, make_model(), steps=None, train_hours=0.001)
     assert again.train()["steps"] == 7
-    with pytest.raises(ValueError, match=r"plan\.json: the run was begun with .*found .*Name a new folder"):
+    with pytest.raises(ValueError, match=r"plan\.json: the run was started with .*found .*Choose a new folder"):
         make_run(tmp_path, shards, make_model(), steps=99).train()
 
 
@@ -153,7 +153,7 @@ def test_a_run_with_little_held_out_text_ends_well_and_says_so(tmp_path, make_mo
 def test_too_little_text_of_a_later_length_is_said_before_the_first_step(tmp_path, shards, make_model):
     run = make_run(tmp_path, shards, make_model(), lengths=(24, 40))
     run.phases[1].batches.batch_size = 5000
-    with pytest.raises(ValueError, match="less rows of 40 ids than batch_size, 5000"):
+    with pytest.raises(ValueError, match="fewer rows of 40 ids than batch_size, 5000"):
         run.train()
     assert run.step == 0 and not (tmp_path / "plan.json").exists()
 
@@ -179,10 +179,10 @@ def test_a_run_goes_on_with_its_own_settings_only(tmp_path, shards, make_model):
     new = dict(settings={"seed": 2, "masking": ("token",)})
     path = tmp_path / "plan.json"
     make_run(tmp_path, shards, make_model(), steps=2, **old).make_plan()
-    run = make_run(tmp_path, shards, make_model(), steps=2, **new)  # nothing is saved: it begins anew
+    run = make_run(tmp_path, shards, make_model(), steps=2, **new)  # nothing is saved: it starts from scratch
     run.train()
     make_run(tmp_path, shards, make_model(), steps=2, log_every=1, keep=1, **new).train()
-    with pytest.raises(ValueError, match=r"plan\.json: .*other values: seed: found 1, expected 2\. Name a new"):
+    with pytest.raises(ValueError, match=r"plan\.json: .*other values: seed: found 1, expected 2\. Choose a new"):
         make_run(tmp_path, shards, make_model(), steps=2, **old).train()
     plan = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in plan.items() if name != "settings"}))  # of old

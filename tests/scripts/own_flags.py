@@ -23,7 +23,7 @@ def own_flags():
 
 
 def run(name, **values):
-    """The figures of a program that fine-tunes, with these flags."""
+    """The results of a program that fine-tunes, with these flags."""
     program = importlib.import_module(f"tfkor.scripts.{name}")
     with own_flags() as own, pytest.MonkeyPatch.context() as patch:
         patch.setattr(flags, "FLAGS", own)

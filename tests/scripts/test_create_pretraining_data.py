@@ -42,15 +42,15 @@ def run(files, output, *flags, inputs="in", code=0):
 def test_shards_and_tfrecords(files, tmp_path):
     flags = [f"--tfrecord_dir={tmp_path / 'records'}", "--max_seq_length=64", "--max_predictions_per_seq=7"]
     done = run(files, tmp_path / "out", *flags, "--dupe_factor=2", "--shard_mb=0.01", "--tfrecord_style=model_garden")
-    figures = json.loads(done.stdout.splitlines()[-1])
+    results = json.loads(done.stdout.splitlines()[-1])
     shards = ShardFolder(tmp_path / "out")
     shards.check()
-    assert figures["documents"] == shards.manifest["documents"] == 150
-    assert figures["shards"] == len(shards) == len(list((tmp_path / "records").iterdir())) > 1
+    assert results["documents"] == shards.manifest["documents"] == 150
+    assert results["shards"] == len(shards) == len(list((tmp_path / "records").iterdir())) > 1
     assert "lines/s" not in done.stderr and "shards: " in done.stderr  # it took less than five seconds
 
     batches = list(read_tfrecords(f"{tmp_path}/records/*.tfrecord", 10_000))
-    assert len(batches) == 1 and len(batches[0]["input_mask"]) == figures["examples"] > 100
+    assert len(batches) == 1 and len(batches[0]["input_mask"]) == results["examples"] > 100
     batch = batches[0]
     assert batch["input_word_ids"].shape[1] == 64 and batch["masked_lm_positions"].shape[1] == 7
     assert set(batch["masked_lm_weights"].ravel()) == {0.0, 1.0}
@@ -74,7 +74,7 @@ def test_shards_and_tfrecords(files, tmp_path):
     assert follows > 50
 
     again = run(files, tmp_path / "out", *flags, code=1)
-    assert f"--tfrecord_dir={tmp_path / 'records'} is there already" in again.stderr + again.stdout
+    assert f"--tfrecord_dir={tmp_path / 'records'} already exists" in again.stderr + again.stdout
 
 
 @pytest.mark.parametrize(

@@ -57,21 +57,21 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_it_trains_evaluates_and_predicts(name, tmp_path):
-    text, given, keys, figure, extra = CASES[name]
+    text, given, keys, metric, extra = CASES[name]
     name = name.split(",")[0]
     (tmp_path / "train").write_text(text, "utf-8")
     (tmp_path / "in").write_text(given, "utf-8")
     files = dict(train_file=tmp_path / "train", dev_file=tmp_path / "train", model_dir=tmp_path / "model")
     trained = run(name, **files, test_rows=5, **SMALL, **extra)
     assert trained["train_examples"] == {"run_tagger": 24}.get(name, 20) - 5
-    assert 0 <= trained["test"][figure] <= 1 and 0 <= trained["dev"][figure] <= 1
+    assert 0 <= trained["test"][metric] <= 1 and 0 <= trained["dev"][metric] <= 1
     assert json.loads((tmp_path / "model/results.json").read_text())["history"][0]["epoch"] == 1
     common = dict(model_dir=tmp_path / "model")
-    assert run(name, mode="evaluate", test_file=tmp_path / "train", **common)[figure] == trained["dev"][figure]
-    told = run(name, mode="predict", input_file=tmp_path / "in", output_file=tmp_path / "out", **common)
+    assert run(name, mode="evaluate", test_file=tmp_path / "train", **common)[metric] == trained["dev"][metric]
+    results = run(name, mode="predict", input_file=tmp_path / "in", output_file=tmp_path / "out", **common)
     lines = (tmp_path / "out").read_text("utf-8").splitlines()
-    assert told["examples"] == len(lines) > 0 and set(json.loads(lines[0])) == keys
-    with pytest.raises(app.UsageError, match="is there already; name a new folder, or say --overwrite"):
+    assert results["examples"] == len(lines) > 0 and set(json.loads(lines[0])) == keys
+    with pytest.raises(app.UsageError, match="already exists; expected a new folder, or --overwrite"):
         run(name, **files, **SMALL, **extra)
 
 
@@ -98,16 +98,16 @@ def test_seeds_with_lora_leave_a_model_and_small_files(checkpoint, tmp_path):
     (tmp_path / "train").write_text(NER, "utf-8")
     values = dict(train_file=tmp_path / "train", dev_file=tmp_path / "train", model_dir=tmp_path / "model")
     values |= dict(init_checkpoint=checkpoint, lora_rank=2, lora_alpha=4, seeds="1,0", max_train_rows=16)
-    told = run("run_tagger", **values, epochs=1, learning_rate=1e-2)
-    assert list(told["runs"]) == ["seed-1", "seed-0"] and told["runs"]["seed-0"]["train_examples"] == 16
-    figures = [each["dev"]["f1"] for each in told["runs"].values()]
-    assert told["dev"]["f1"]["mean"] == pytest.approx(sum(figures) / 2)
-    best = told["runs"][told["best"]]["dev"]
+    results = run("run_tagger", **values, epochs=1, learning_rate=1e-2)
+    assert list(results["runs"]) == ["seed-1", "seed-0"] and results["runs"]["seed-0"]["train_examples"] == 16
+    scores = [each["dev"]["f1"] for each in results["runs"].values()]
+    assert results["dev"]["f1"]["mean"] == pytest.approx(sum(scores) / 2)
+    best = results["runs"][results["best"]]["dev"]
     assert run("run_tagger", mode="evaluate", test_file=tmp_path / "train", model_dir=tmp_path / "model") == best
     encoder, _ = zoo.load(checkpoint)
     load_lora(tmp_path / "model/lora.npz", encoder)
     assert (tmp_path / "model/lora.npz").stat().st_size < 5000
-    with pytest.raises(app.UsageError, match="name --init_checkpoint"):
+    with pytest.raises(app.UsageError, match="expected --init_checkpoint"):
         run("run_tagger", train_file=tmp_path / "train", model_dir=tmp_path / "new", lora_rank=2)
 
 
@@ -131,7 +131,7 @@ def test_flags_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "train").write_text(NER, "utf-8")
     for values, words in (
         (dict(), "--mode=train needs --train_file"),
-        (dict(train_file=tmp_path / "train", test_rows=24), "--test_rows=24; the training data have 24 rows"),
+        (dict(train_file=tmp_path / "train", test_rows=24), "--test_rows=24; expected less than the 24 training rows"),
         (dict(train_file=tmp_path / "train", test_rows=1, test_file=tmp_path / "train"), "expected one of the two"),
     ):
         with pytest.raises(app.UsageError, match=words):
@@ -150,11 +150,11 @@ def test_a_line_without_a_context_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_folds_have_the_same_figures_where_one_has_no_unanswerable_question(tmp_path):
+def test_folds_have_the_same_metrics_where_one_has_no_unanswerable_question(tmp_path):
     (tmp_path / "train").write_text(klue_mrc(6), "utf-8")
     options = {**SMALL, "epochs": 1, "stride": 8, "max_question": 8}
-    told = run("run_qa", train_file=tmp_path / "train", model_dir=tmp_path / "model", folds=2, **options)
-    assert set(told["held_out"]) == {"exact_match", "rouge_w"} and len(told["runs"]) == 2
+    results = run("run_qa", train_file=tmp_path / "train", model_dir=tmp_path / "model", folds=2, **options)
+    assert set(results["held_out"]) == {"exact_match", "rouge_w"} and len(results["runs"]) == 2
 
 
 PROGRAMS = ("run_classifier", "run_tagger", "run_qa", "run_relations", "run_parser", "run_tracker")
@@ -193,5 +193,5 @@ def test_a_flag_of_a_program_out_of_range_is_named(program, values, words, tmp_p
 
 @pytest.mark.parametrize("name, value", [("temperature", 3.0), ("distillation", 0.3), ("unlabelled_file", "more.txt")])
 def test_flags_of_a_teacher_need_one(name, value, tmp_path):
-    with pytest.raises(app.UsageError, match=f"--{name}={value} is of no use without --teacher"):
+    with pytest.raises(app.UsageError, match=f"--{name}={value} has no effect without --teacher"):
         run("run_classifier", train_file=tmp_path / "train", model_dir=tmp_path / "new", **{name: value})

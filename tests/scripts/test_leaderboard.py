@@ -10,7 +10,7 @@ from absl import app, flags
 from own_flags import own_flags
 
 from tfkor.scripts import _leaderboard_tasks, leaderboard
-from tfkor.scripts._published_figures import published_figures
+from tfkor.scripts._published_metrics import published_metrics
 
 TASKS = _leaderboard_tasks.TASKS
 FIGURES = ("accuracy", "macro_f1", "spearman", "f1", "entity_f1", "character_f1", "uas", "las")
@@ -58,10 +58,10 @@ def flags_of(module, words, **values):
     return own
 
 
-def test_it_trains_what_it_finds_and_shows_it_beside_published_figures(board, tmp_path):
-    figures, commands = board(seeds="0,1", tasks="korsts,klue-ner,klue-dp,intents176", epochs=1)
+def test_it_trains_what_it_finds_and_shows_it_beside_published_metrics(board, tmp_path):
+    results, commands = board(seeds="0,1", tasks="korsts,klue-ner,klue-dp,intents176", epochs=1)
     assert [name for name, _ in commands] == [f"tfkor.scripts.run_{x}" for x in ("classifier", "tagger", "classifier")]
-    assert figures["missing"] == ["klue-dp"] and figures["failed"] == []
+    assert results["missing"] == ["klue-dp"] and results["failed"] == []
     _, values = commands[1]
     assert values["train_file"].endswith("klue-ner-v1.1_dev.tsv.gz") and values["test_rows"] == "1000"
     assert (values["epochs"], values["seeds"], values["init_checkpoint"]) == ("1", "0,1", "runs/mine")
@@ -82,12 +82,12 @@ def test_what_is_done_is_not_done_again_unless_asked_otherwise(board):
     board(tasks="korsts,klue-ner")
     assert board(tasks="korsts,klue-ner")[1] == []
     board.broken = {"klue-ner"}
-    figures, commands = board(tasks="korsts,klue-ner", max_train_rows=70)
-    assert len(commands) == 2 and figures["failed"] == ["klue-ner"]
-    assert figures["tasks"]["korsts"]["note"] == "trained on 70 rows"
+    results, commands = board(tasks="korsts,klue-ner", max_train_rows=70)
+    assert len(commands) == 2 and results["failed"] == ["klue-ner"]
+    assert results["tasks"]["korsts"]["note"] == "trained on 70 rows"
     board.broken = set()
-    figures, commands = board(tasks="korsts,klue-ner", max_train_rows=71, pooling="mean")
-    assert figures["tasks"]["korsts"]["note"] == ""  # there are no more
+    results, commands = board(tasks="korsts,klue-ner", max_train_rows=71, pooling="mean")
+    assert results["tasks"]["korsts"]["note"] == ""  # there are no more
     assert [values.get("pooling") for _, values in commands] == ["mean", None]
     board.broken = {"klue-ner"}
     with pytest.raises(FileNotFoundError, match=r"0 have no data in .*, 1 failed"):
@@ -122,12 +122,12 @@ def test_the_program_of_a_task_knows_its_flags(task, monkeypatch, tmp_path):
         assert read.dataset == task if TASKS[task].dataset else read.train_file == source.train
 
 
-def test_published_figures_are_percentages_of_tasks():
-    rows = published_figures()
+def test_published_metrics_are_percentages_of_tasks():
+    rows = published_metrics()
     assert len(rows) == 24 and all(0 < value < 100 for *_, row in rows for value in row.values())
     by_model = {model: row for model, _, row in rows}
     assert by_model["KoBERT"]["korquad f1"] == 79.15 and by_model["KLUE-RoBERTa-large"]["klue-re auprc"] == 72.98
     assert "kornli accuracy" not in by_model["funnel-kor-base"]
     columns = {column for *_, row in rows for column in row}
-    shown = {f"{task} {figure}" for task, entry in TASKS.items() for figure in entry.figures}
+    shown = {f"{task} {metric}" for task, entry in TASKS.items() for metric in entry.metrics}
     assert columns <= shown

@@ -61,13 +61,13 @@ def model(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "model"
     splits = {f"{split}_file": str(files / f"{split}.tsv") for split in ("train", "dev", "test")}
     options = {"epochs": 12, "batch_size": 12, "learning_rate": 5e-3, **SMALL, **COLUMNS}
-    figures = run(mode="train", model_dir=str(folder), **splits, **options)
-    return folder, figures
+    results = run(mode="train", model_dir=str(folder), **splits, **options)
+    return folder, results
 
 
 def test_train_writes_model_and_results(model):
-    folder, figures = model
-    assert figures["test"] == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
+    folder, results = model
+    assert results["test"] == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
     results = json.loads((folder / "results.json").read_text("utf-8"))
     assert results["flags"]["learning_rate"] == 5e-3
     assert results["history"][-1]["loss"] < results["history"][0]["loss"]
@@ -76,8 +76,8 @@ def test_train_writes_model_and_results(model):
 
 def test_evaluate_and_predict(model, files, tmp_path):
     folder, _ = model
-    figures = run(mode="evaluate", model_dir=str(folder), test_file=str(files / "test.tsv"), **COLUMNS)
-    assert figures == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
+    results = run(mode="evaluate", model_dir=str(folder), test_file=str(files / "test.tsv"), **COLUMNS)
+    assert results == {"accuracy": 1.0, "macro_f1": 1.0, "examples": 12}
     (tmp_path / "in.txt").write_text("비 좋아\n오늘 밥 좋아\n", encoding="utf-8")
     output = tmp_path / "out.jsonl"
     inputs = dict(input_file=str(tmp_path / "in.txt"), output_file=str(output))
@@ -108,7 +108,7 @@ def test_the_part_of_a_data_set_that_is_named_is_scored(tmp_path, monkeypatch):
 def test_what_is_missing_is_named(files, tmp_path):
     with pytest.raises(app.UsageError, match="needs --train_file or --dataset"):
         run(mode="train", model_dir=str(tmp_path / "new"))
-    with pytest.raises(app.UsageError, match="is there already"):
+    with pytest.raises(app.UsageError, match="already exists"):
         run(mode="train", model_dir=str(tmp_path), train_file=str(files / "train.tsv"))
     with pytest.raises(ValueError, match=r"train\.tsv.*'text'.*'topic', 'sentence'"):
         run(mode="train", model_dir=str(tmp_path / "new"), train_file=str(files / "train.tsv"))
@@ -166,9 +166,9 @@ def test_folds_and_a_teacher(model, files, tmp_path):
     taught = dict(teacher=str(model[0]), distillation=0.9, unlabelled_file=str(tmp_path / "more.txt"))
     taught["dev_file"] = str(files / "dev.tsv")
     options = {"epochs": 12, "batch_size": 12, "learning_rate": 5e-3, **SMALL, **COLUMNS, **taught}
-    figures = run(model_dir=str(tmp_path / "model"), train_file=str(files / "train.tsv"), folds=2, **options)
-    assert list(figures["runs"]) == ["fold-0", "fold-1"] and "best" not in figures
-    rows = [each["train_examples"] for each in figures["runs"].values()]
+    results = run(model_dir=str(tmp_path / "model"), train_file=str(files / "train.tsv"), folds=2, **options)
+    assert list(results["runs"]) == ["fold-0", "fold-1"] and "best" not in results
+    rows = [each["train_examples"] for each in results["runs"].values()]
     assert rows == [30, 30]
-    assert figures["held_out"]["accuracy"]["mean"] > 0.9
-    assert sum(each["held_out"]["examples"] for each in figures["runs"].values()) == 60
+    assert results["held_out"]["accuracy"]["mean"] > 0.9
+    assert sum(each["held_out"]["examples"] for each in results["runs"].values()) == 60

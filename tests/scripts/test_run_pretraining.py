@@ -121,7 +121,7 @@ def test_flags_that_do_not_fit_are_named(shards, tmp_path):
         (dict(shards=shards, steps=1, masking="span:x"), "--masking is span:x"),
         (dict(shards=shards, steps=1, length=4), "--length is 4 with --objectives=mlm,nsp; expected 5 or more"),
         (dict(shards=shards, steps=1, recipe="none"), "--recipe=none; expected one of .*bert_hour"),
-        (dict(tfrecords="x", steps=1), "--tokenizer_dir is None; expected the tokenizer that made"),
+        (dict(tfrecords="x", steps=1), "--tokenizer_dir is None; expected the tokenizer that TFRecords"),
     ):
         with pytest.raises(app.UsageError, match=words):
             run(model_dir=tmp_path / "run", **values)
@@ -143,7 +143,7 @@ def test_flags_out_of_range_are_named(tmp_path):
 def test_flags_that_would_be_ignored_with_tfrecords_are_named(shards, tmp_path):
     records = dict(tfrecords="x", tokenizer_dir="y", model_dir=tmp_path, steps=1)
     for name, value in (("length", 64), ("packing", True), ("long_length", 64), ("held_out", 0.1)):
-        with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are made"):
+        with pytest.raises(app.UsageError, match=f"found --{name} with --tfrecords, whose rows are fixed"):
             run(**records, **{name: value})
     with pytest.raises(app.UsageError, match=r"--tokenizer_dir is y; expected .* None for shards"):
         run(shards=shards, tokenizer_dir="y", model_dir=tmp_path, steps=1)
@@ -162,22 +162,23 @@ def test_heads_come_along(model, shards, request, tmp_path, capsys):
     capsys.readouterr()
     more = dict(shards=shards, init_checkpoint=tmp_path / "a", steps=1, learning_rate=0.0)
     again = run(model_dir=tmp_path / "b", model=model, **more, **SMALL)
-    assert "anew" not in capsys.readouterr().err
+    assert "random weights" not in capsys.readouterr().err
     losses = [name for name in first if name.startswith("held_out") and name.endswith("loss")]
     assert len(losses) == 3
     np.testing.assert_allclose([again[name] for name in losses], [first[name] for name in losses], rtol=1e-5)
     if model == "bert":
         run(model_dir=tmp_path / "c", model=model, objectives="mlm,sop", **more, **SMALL | {"held_out": 0.0})
-        assert "sop_head begins anew: the checkpoint of the encoder has one for other pairs" in capsys.readouterr().err
+        words = "sop_head starts from random weights: the checkpoint of the encoder has one for other pairs"
+        assert words in capsys.readouterr().err
     else:
-        with pytest.raises(ValueError, match=r"--generator_size is 0\.5, 64 wide; expected none, .* 32 wide"):
+        with pytest.raises(ValueError, match=r"--generator_size is 0\.5, 64 wide; expected None, .* 32 wide"):
             run(model_dir=tmp_path / "c", model=model, generator_size=0.5, **more, **SMALL)
         zoo.save(tmp_path / "a/encoder", *zoo.load(tmp_path / "a/encoder"), overwrite=True)
         more["init_checkpoint"] = tmp_path / "a/encoder"
         run(model_dir=tmp_path / "c", model=model, **more, **SMALL | {"held_out": 0.0})
         said = capsys.readouterr().err
-        assert "discriminator_head begins anew: the checkpoint of the encoder has none" in said
-        assert "the generator begins anew: there is none" in said
+        assert "discriminator_head starts from random weights: the checkpoint of the encoder has none" in said
+        assert "the generator starts from random weights: the checkpoint has none" in said
 
 
 def test_heads_of_a_published_checkpoint_come_along(bert, shards, tmp_path, capsys):
@@ -188,7 +189,7 @@ def test_heads_of_a_published_checkpoint_come_along(bert, shards, tmp_path, caps
     more = dict(shards=shards, init_checkpoint=tmp_path / "published", steps=1, learning_rate=0.0, model="bert")
     capsys.readouterr()
     again = run(model_dir=tmp_path / "b", **more, **SMALL)
-    assert "anew" not in capsys.readouterr().err
+    assert "random weights" not in capsys.readouterr().err
     for name in ("held_out_mlm_loss", "held_out_pair_loss"):
         np.testing.assert_allclose(again[name], first[name], rtol=1e-4)
     with pytest.raises(ValueError, match="--length is 65, but the encoder has 64 positions"):
@@ -203,7 +204,7 @@ def test_both_networks_of_google_electra_come_along(electra, shards, tmp_path, m
     (tmp_path / "model.ckpt.index").touch()
     more = dict(shards=shards, model="electra", steps=1, learning_rate=0.0, init_checkpoint=tmp_path)
     run(**more, model_dir=tmp_path / "both", **SMALL)
-    assert "anew" not in capsys.readouterr().err
+    assert "random weights" not in capsys.readouterr().err
     assert same(networks[1].encoder, zoo.load(tmp_path / "both/generator")[0])
 
 
@@ -220,8 +221,8 @@ def test_a_checkpoint_of_another_tokenizer_is_an_error(electra, shards, tmp_path
         check_tokenizer("a", Tokenizer.from_vocab(other, **more), "b", tokenizer)
         for other, more in ((vocab, {"lowercase": True}), ([*vocab[:-1], "[unused0]"], {}), (vocab[:-2], {}))
     ]
-    told = ("the pieces are the same", "1 pieces are new", "2 pieces are new")
-    assert all(words in line for words, line in zip(told, said, strict=True))
+    expected = ("the pieces are the same", "1 pieces are new", "2 pieces are new")
+    assert all(words in line for words, line in zip(expected, said, strict=True))
     assert check_tokenizer("a", tokenizer, "b", tokenizer) is check_tokenizer("a", None, "b", tokenizer) is None
 
 
@@ -239,7 +240,7 @@ def test_a_run_goes_on_with_its_own_flags_only(electra, shards, tmp_path):
         (dict(shards=other), "--shards: found SHA-256 .*, expected SHA-256"),
         (dict(steps=13), "--steps: found 13, expected 12"),
     ):
-        with pytest.raises(ValueError, match=rf"plan\.json: the run was begun with other values: {words}"):
+        with pytest.raises(ValueError, match=rf"plan\.json: the run was started with other values: {words}"):
             run(**{**same, "shards": shards, **values})
     moved = shutil.copytree(shards, tmp_path / "moved")
     run(**{**same, "shards": moved, "log_every": 1, "save_every": 1, "keep": 1, "eval_every": 3})

@@ -37,9 +37,9 @@ def test_it_trains_evaluates_and_predicts(tmp_path):
     task = json.loads((files["model"] / "task.json").read_text("utf-8"))
     assert task["slots"] == ["식당-예약 시간", "식당-지역"] and task["ontology"] == ONTOLOGY and task["max_value"] == 4
     assert run("run_tracker", mode="evaluate", test_file=files["train"], model_dir=files["model"]) == trained["dev"]
-    told = run(
+    results = run(
         "run_tracker", mode="predict", input_file=files["in"], output_file=files["out"], model_dir=files["model"]
     )
     lines = [json.loads(line) for line in files["out"].read_text("utf-8").splitlines()]
-    assert told["examples"] == 2 and [len(line["states"]) for line in lines] == [2, 1]
+    assert results["examples"] == 2 and [len(line["states"]) for line in lines] == [2, 1]
     assert lines[1]["utterances"] == ["부산에 가요."]

@@ -51,7 +51,7 @@ def program(tmp_path, monkeypatch):
     return run
 
 
-def test_seeds_have_folders_figures_and_one_model(program, tmp_path):
+def test_seeds_have_folders_metrics_and_one_model(program, tmp_path):
     results, calls = program(seeds="0,1")
     assert [call[:2] for call in calls] == [("seed-0", 0), ("seed-1", 1)]
     assert results["dev"] == {"f1": {"mean": 0.625, "std": pytest.approx(0.25 / 2**0.5)}}
@@ -86,7 +86,7 @@ def test_each_fold_is_scored_on_what_it_left_out(program, tmp_path):
     assert [call[0] for call in calls][2:4] == ["seed-0-fold-2", "seed-1-fold-0"]
 
 
-def test_a_figure_that_is_no_number_is_the_worst(program, monkeypatch):
+def test_a_metric_that_is_nan_is_the_worst(program, monkeypatch):
     monkeypatch.setitem(DEV, 0, math.nan)
     results, _ = program(seeds="0,1")
     assert results["best"] == "seed-1"
@@ -141,5 +141,5 @@ def test_what_does_not_fit_is_named(program, tmp_path):
         with pytest.raises(app.UsageError, match=words):
             program(seeds=seeds)
     (tmp_path / "model/seed-0").rename(tmp_path / "seed-0")
-    with pytest.raises(app.UsageError, match="is there already; name a new folder"):
+    with pytest.raises(app.UsageError, match="already exists; expected a new folder"):
         program(seeds="0")

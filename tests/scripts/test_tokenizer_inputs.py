@@ -32,8 +32,8 @@ def test_text_and_jsonl_and_folders_give_the_same_vocabulary(tmp_path):
     (folder / "deep/two.txt.gz").write_bytes(gzip.compress("\n".join(TEXTS[8:]).encode()))
     (folder / "picture.png").write_bytes(b"\x89PNG")
     for name, more in ((text, {}), (lines, {"text_column": "body"}), (folder, {})):
-        figures = run(input=name, output_dir=tmp_path / f"out-{name.name}", **more)
-        assert figures["texts"] == len(TEXTS)
+        result = run(input=name, output_dir=tmp_path / f"out-{name.name}", **more)
+        assert result["texts"] == len(TEXTS)
     vocabularies = [Tokenizer.load(tmp_path / f"out-{name}").vocab for name in ("a.txt", "b.jsonl", "folder")]
     assert vocabularies[0] == vocabularies[1] == vocabularies[2] and "한국" in "".join(vocabularies[0])
     with pytest.raises(ValueError, match=r"b\.jsonl, line 1: no key 'text'; there are .*body.*set text_column"):

@@ -45,7 +45,7 @@ def test_a_damaged_checkpoint_is_named_and_skipped(tmp_path, damage):
     with pytest.raises(ValueError, match=r"step-00000002/(model\.npz|state\.json): "):
         checkpoints.load(2)
     assert checkpoints.latest()[2] == {"step": 1}
-    with pytest.raises(ValueError, match="Delete that folder to go on with the one before"):
+    with pytest.raises(ValueError, match="Delete that folder to resume from the one before"):
         Checkpoints(tmp_path, on_damage="stop").latest()
 
 
@@ -53,7 +53,7 @@ def test_no_whole_checkpoint_at_all_is_an_error(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, GROUPS)
     (tmp_path / "step-00000001/model.npz").unlink()
-    with pytest.raises(ValueError, match="none of its 1 checkpoints is whole"):
+    with pytest.raises(ValueError, match="none of its 1 checkpoints is complete"):
         checkpoints.latest()
 
 

@@ -162,7 +162,7 @@ def test_wrong_arguments_are_named():
         name, value = next(iter(options.items()))
         with pytest.raises(ValueError, match=f"{name} is '?{value}'?; expected"):
             plan_memory(config, 1, **{"length": 8, **options})
-    with pytest.raises(ValueError, match="relative_attention is True; expected false"):
+    with pytest.raises(ValueError, match="relative_attention is True; expected False"):
         plan_memory(DebertaConfig.of("tiny"), 1, 8)
 
 

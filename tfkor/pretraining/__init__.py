@@ -1,4 +1,4 @@
-"""Pretraining: rows and masks from shards, objectives, and the run that trains on them."""
+"""Pretraining: rows and masks from shards, objectives, and the training run."""
 
 from tfkor.lazy import at_first_use
 

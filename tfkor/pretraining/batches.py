@@ -1,4 +1,4 @@
-"""Shards -> the batches of a pretraining, in an order that a stopped run takes up again."""
+"""Shards -> the batches of a pretraining, in an order that a resumed run continues."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ from tfkor.pretraining.randomness import keys, uniforms
 from tfkor.pretraining.rows import Rows, check_rows, make_rows
 from tfkor.text.ragged import spans
 
-HELD_OUT = 23  # the stream of random numbers that documents are held out with
+HELD_OUT = 23  # stream of random numbers for the choice of held-out documents
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Recipe:
     """How rows become examples.
 
     Args:
-      length: S, ids of a row.
-      max_predictions: P, positions to predict in a row; None: `masking.rate` of S.
+      length: S, the length of a row in tokens.
+      max_predictions: P, the positions to predict per row; None takes `masking.rate` of S.
       pairs, packing, short_seq_prob: see `make_rows`.
       masking: a Masking.
-      static_masks: the same rows and masks in each epoch, for comparison (RoBERTa, section 4.1).
+      static_masks: use the same rows and masks in each epoch, for comparison (RoBERTa, section 4.1).
       objective: a name in `tfkor.pretraining.objectives.OBJECTIVES`, whose `collate` makes the batches.
 
     Raises:
-      ValueError: no such objective, pairs with packing, or rows too short for anything.
+      ValueError: an unknown objective, pairs with packing, rows that are too short, or a number out of its bounds.
     """
 
     length: int = 128
@@ -52,33 +52,34 @@ class Recipe:
 
     @property
     def predictions(self) -> int:
-        """P, the positions to predict in a row."""
+        """P, the positions to predict per row."""
         return self.max_predictions or self.masking.predictions(self.length)
 
 
 class PretrainingBatches:
-    """Batches without end, the same ones for the same seed: dicts of arrays, B rows of S ids, P predictions a row.
+    """Endless batches, the same ones for the same seed: dicts of arrays of B rows with S tokens and P predictions.
 
     input_word_ids, input_mask, segment_ids int32 [B, S]; masked_lm_positions, masked_lm_ids int32 [B, P];
-    masked_lm_weights float32 [B, P], of sum 1, so that the loss of a batch is the sum over its parts, wherever they are
-    computed. With pairs: pair_labels int32 [B] and pair_weights float32 [B], of sum 1. Packed: input_mask numbers the
-    documents of a row from 1, and positions int32 [B, S] restarts in each. The recipe's objective may add more.
+    masked_lm_weights float32 [B, P] with sum 1, so that the loss of a batch is the sum of the losses of its parts, on
+    whatever device they are computed. With pairs: pair_labels int32 [B] and pair_weights float32 [B] with sum 1. With
+    packing: input_mask numbers the documents of a row from 1, and positions int32 [B, S] start at 0 in each. The
+    recipe's objective may add more.
 
-    `state` is what to go on with after the batch that came last; assign it to go on there. Rows are shuffled within
-    `group` shards at a time. An epoch leaves out the rows of a group that don't fill a batch, other ones each time.
+    `state` is the position after the last batch; assign it to resume there. Rows are shuffled within groups of `group`
+    shards. The rows of a group that don't fill a batch are left out, different ones in each epoch.
 
     Args:
       shards: tfkor.data.ShardFolder.
       recipe: a Recipe.
       batch_size: B, the rows of all devices together.
-      held_out: fraction of the documents that is kept for evaluation; `part` says which ones these batches take,
-        "train" or "held_out".
-      on_damage: "stop" or "skip" a shard that can't be read, with a warning.
+      held_out: fraction of the documents that is kept for evaluation.
+      part: "train" or "held_out", the documents that these batches are made of.
+      on_damage: "stop" at a shard that can't be read, or "skip" it with a warning.
 
-    With NSP a shard of less than two documents is read as one with a neighbour.
+    With NSP a shard of fewer than two documents is joined with a neighbour.
 
     Raises:
-      ValueError: an epoch doesn't fill one batch, or NSP with one document in all.
+      ValueError: an epoch doesn't fill one batch, or NSP with a single document.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class PretrainingBatches:
         if recipe.pairs == "nsp" and (found := shards.manifest["documents"]) < 2:
             raise ValueError(
                 f"{shards.folder}: nsp draws its wrong pairs from other documents, but there is {found}; expected two "
-                "at least, with blank lines between them in the corpus, or no pairs"
+                "or more, separated by blank lines in the corpus, or no pairs"
             )
         self.tokenizer, self.vocabulary = shards.tokenizer, Vocabulary.of(shards.tokenizer)
         self.state = {"epoch": 0, "group": 0, "batch": 0}
@@ -118,14 +119,14 @@ class PretrainingBatches:
                 epoch, group = epoch + 1, 0
             if epoch > first[0] + 1:
                 raise ValueError(
-                    f"{self.shards.folder}: an epoch has less rows of {self.recipe.length} ids than batch_size, "
+                    f"{self.shards.folder}: an epoch has fewer rows of {self.recipe.length} ids than batch_size, "
                     f"{self.batch_size}; expected more text, or a smaller batch"
                 )
         self.state = {"epoch": epoch, "group": group, "batch": batch + 1}
         return self.assemble(rows, slice(batch * self.batch_size, (batch + 1) * self.batch_size), epoch)
 
     def load(self, epoch, group):
-        """The shuffled rows of some shards; the last ones asked for are kept."""
+        """The shuffled rows of a group of shards; those of the last call are cached."""
         drawn = 0 if self.recipe.static_masks else epoch
         if self.loaded and self.loaded[0] == (epoch, group):
             return self.loaded[1]
@@ -139,7 +140,7 @@ class PretrainingBatches:
         return rows
 
     def parts(self, numbers):
-        """(number, Shard, its documents of this part, bool [D]) of those shards that can be read."""
+        """(number, Shard, bool [D]: which of its documents are in this part) of the shards that can be read."""
         read = ((int(i), self.read(int(i))) for i in numbers)
         return [(i, shard, self.documents(i, len(shard.document_splits) - 1)) for i, shard in read if shard is not None]
 
@@ -159,7 +160,7 @@ class PretrainingBatches:
             return None
 
     def documents(self, shard, number):
-        """bool [D]: the documents of a shard that belong to this part."""
+        """bool [D]: which documents of a shard belong to this part."""
         if not self.held_out:
             return np.ones(number, bool)
         held_out = uniforms(keys(HELD_OUT, shard, np.arange(number)), 0, 1)[:, 0] < self.held_out
@@ -176,7 +177,7 @@ class PretrainingBatches:
 
 
 def with_two_documents(parts):
-    """`parts` of PretrainingBatches, each with two documents to take at least, where so many are left."""
+    """`parts` of PretrainingBatches, joined until each has two chosen documents, if there are so many."""
     out = []
     for part in parts:
         if out and min(out[-1][2].sum(), part[2].sum()) < 2:
@@ -187,7 +188,7 @@ def with_two_documents(parts):
 
 
 class GroupRows:
-    """The rows of some shards as if they were one; `shard` and `number` [R] say which row of which shard each is."""
+    """The rows of several shards together; `shard` and `number`, int [R], are a row's shard and its number there."""
 
     def __init__(self, tokens, eojeol_starts, rows, shard, number):
         self.tokens, self.eojeol_starts = tokens, eojeol_starts
@@ -221,7 +222,7 @@ class GroupRows:
 
 
 def lay_out(rows, index, length, tokenizer, packing):
-    """[CLS] first [SEP] second [SEP] of each row, or [CLS] document [SEP] of each document of a packed one.
+    """Builds [CLS] first [SEP] second [SEP] for each row, or [CLS] document [SEP] for each document of a packed row.
 
     Returns:
       dict of [B, S]: input_word_ids, input_mask, segment_ids int32, eojeol_starts and special bool, and positions
@@ -267,7 +268,7 @@ def lay_out(rows, index, length, tokenizer, packing):
 
 
 class Prefetch:
-    """Draws batches in a thread of its own; `state` is that of `batches` after the one that came last."""
+    """Draws batches ahead in a thread; `state` is that of `batches` after the last batch that was taken."""
 
     def __init__(self, batches, depth=4):
         self.batches, self.queue, self.stopped = batches, queue.Queue(depth), threading.Event()
@@ -281,7 +282,7 @@ class Prefetch:
                 if not self.put((batch, dict(self.batches.state))):
                     return
             self.put(None)
-        except BaseException as error:  # whoever waits for the batch gets it
+        except BaseException as error:  # raised where the batch is waited for
             self.put(error)
 
     def put(self, item):

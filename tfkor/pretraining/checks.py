@@ -1,17 +1,18 @@
-"""What would end a pretraining in an error, or train on less than it seems, found before its first step."""
+"""Checks before the first step, for what would end a pretraining in an error or silently leave out rows."""
 
 
-def check_phases(phases, encoders, micro_batches, replicas):
-    """Looks at the phases of a run together with its encoders, {name: encoder}, and its devices.
+def check_phases(phases: list, encoders: dict, micro_batches: int, replicas: int):
+    """Checks the phases of a run against its encoders, {name: encoder}, and its devices.
 
-    Each batch is cut evenly: over `replicas` devices, and there into `micro_batches` of gradient accumulation.
+    Each batch is split evenly over `replicas` devices, and there into `micro_batches` for gradient accumulation.
 
     Raises:
-      ValueError: shares that don't sum to 1, a batch that can't be cut, rows longer than an encoder's positions.
+      ValueError: shares of the phases that don't sum to 1, a batch that can't be split evenly, or rows that are longer
+        than an encoder's positions.
     """
-    shares = [phase.share for phase in phases]
-    if abs(sum(shares) - 1) > 1e-6 or any(share <= 0 for share in shares):
-        raise ValueError(f"the shares of the phases are {shares}; expected a sum of 1")
+    fractions = [phase.share for phase in phases]
+    if abs(sum(fractions) - 1) > 1e-6 or any(fraction <= 0 for fraction in fractions):
+        raise ValueError(f"the shares of the phases are {fractions}; expected positive numbers with a sum of 1")
     for number, phase in enumerate(phases):
         prefix = "long_" if number else ""
         size, length = phase.batches.batch_size, phase.batches.recipe.length
@@ -25,5 +26,5 @@ def check_phases(phases, encoders, micro_batches, replicas):
             if length > encoder.max_length:
                 raise ValueError(
                     f"{prefix}length is {length}, but the {name} has {encoder.max_length} positions; expected shorter "
-                    "rows, or an encoder with more (max_positions; one of a checkpoint has its own)"
+                    "rows, or an encoder with more (max_positions; that of a checkpoint is fixed)"
                 )

@@ -3,18 +3,18 @@
 import numpy as np
 
 from tfkor.data.shards import Shard, join_shards
-from tfkor.pretraining.batches import GroupRows
+from tfkor.pretraining.batches import GroupRows, PretrainingBatches
 from tfkor.text.ragged import spans
 
 
-def held_out_batches(batches, count: int) -> list[dict]:
-    """Returns up to `count` batches, always the same ones, from the held-out documents of as many shards as it takes.
+def held_out_batches(batches: PretrainingBatches, count: int) -> list[dict]:
+    """Returns up to `count` batches, always the same ones, from the held-out documents of as many shards as needed.
 
-    Where they don't fill one batch, it has less rows; without any rows there is none. Rows are made of the documents
-    of all these shards together, so that NSP finds others.
+    Documents that don't fill one batch give a smaller one; without any rows the list is empty. Rows are made from the
+    documents of all these shards together, so that NSP has other documents to draw from.
 
     Args:
-      batches: PretrainingBatches with part="held_out"; its `state` stays as it is.
+      batches: PretrainingBatches with part="held_out"; its `state` does not change.
     """
     shards, tokens = [], 0
     for number in np.random.default_rng([batches.seed, 0, 1]).permutation(len(batches.shards)):
@@ -31,20 +31,20 @@ def held_out_batches(batches, count: int) -> list[dict]:
     return [batches.assemble(rows, slice(i * size, (i + 1) * size), 0) for i in range(count)]
 
 
-def little_text(batches, drawn) -> str | None:
-    """What to say where `held_out_batches` gave less than one batch, or None."""
+def little_text(batches: PretrainingBatches, drawn: list[dict]) -> str | None:
+    """A warning if `held_out_batches` gave less than one full batch, else None."""
     rows = len(drawn[0]["input_mask"]) if drawn else 0
     if rows >= batches.batch_size:
         return None
     documents = batches.shards.manifest["documents"]
     return (
         f"held_out={batches.held_out} of {documents:,} documents gives {rows} rows of {batches.recipe.length} ids: "
-        + ("evaluations take these" if rows else "nothing is evaluated; expected a larger fraction, or 0")
+        + ("evaluations use these" if rows else "nothing is evaluated; expected a larger fraction, or 0")
     )
 
 
 def documents_of(shard, chosen):
-    """The Shard of the documents `chosen`, bool [D], alone."""
+    """A Shard of only the documents `chosen`, bool [D]."""
     begin, end = shard.document_splits[:-1][chosen], shard.document_splits[1:][chosen]
     sentences = spans(begin, end - begin)
     starts = shard.sentence_splits[sentences]

@@ -1,4 +1,4 @@
-"""log.jsonl in the folder of a run, and what is counted between two of its lines."""
+"""log.jsonl in the folder of a run, and the counters between two of its lines."""
 
 import json
 import time
@@ -10,7 +10,7 @@ LOG = "log.jsonl"
 
 
 class RunLog:
-    """One JSON object a line: the metrics of some steps, or of an evaluation, each with its `step`."""
+    """One JSON object per line: the metrics of the last steps, or of an evaluation, with the `step`."""
 
     def __init__(self, folder: Path):
         self.path = folder / LOG
@@ -20,7 +20,7 @@ class RunLog:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def forget_after(self, step: int):
-        """Removes the lines of later steps, which a resumed run does again, and half a line of one that was killed."""
+        """Removes the lines of later steps, which a resumed run repeats, and the incomplete line of a killed run."""
         if self.path.is_file():
             lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if is_before(line, step)]
             with new_file(self.path) as temporary:
@@ -28,7 +28,7 @@ class RunLog:
 
 
 def is_before(line, step):
-    """Whether a line of the log is whole and not of a later step."""
+    """Whether a line of the log is complete and not of a later step."""
     try:
         return json.loads(line)["step"] <= step
     except (ValueError, KeyError):
@@ -36,12 +36,12 @@ def is_before(line, step):
 
 
 class Window:
-    """The steps between two lines: their metrics, real tokens, and seconds.
+    """The steps between two log lines: their metrics, tokens without padding, and seconds.
 
-    The first look at a loss may wait for a device or a worker, so the metrics are kept as they come.
+    Metrics are kept unread until the next log line, since reading them may wait for a device or a worker.
 
     Args:
-      metrics: of steps before, that the mean loss counts too.
+      metrics: those of earlier steps that the mean loss includes.
     """
 
     def __init__(self, metrics=()):

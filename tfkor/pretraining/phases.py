@@ -1,4 +1,4 @@
-"""The phases of a run: short rows for most of its steps, long ones at the end, as BERT was trained."""
+"""The phases of a run: short rows for most steps, long rows at the end, as BERT was trained."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tfkor.pretraining.tfrecords import TFRecordBatches
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run: `share` of its steps on these batches, evaluated on `held_out`."""
+    """A part of a run: `share` is the fraction of its steps on these batches; `held_out` is evaluated on."""
 
     batches: PretrainingBatches | TFRecordBatches
     share: float = 1.0
@@ -16,21 +16,23 @@ class Phase:
 
 
 def make_phases(config, shards, tokenizer) -> list[Phase]:
-    """The phases that a PretrainingConfig asks for.
+    """Returns the phases of a run.
 
     Args:
-      shards: tfkor.data.ShardFolder, or None for TFRecords, which have one phase and no held-out part.
+      config: a PretrainingConfig.
+      shards: a tfkor.data.ShardFolder, or None for TFRecords, which have one phase and no held-out set.
+      tokenizer: the Tokenizer of TFRecords; shards have their own.
     """
     if shards is None:
         options = dict(pairs=config.pairs, objective=config.objective_names[0], seed=config.seed)
         return [Phase(TFRecordBatches(config.tfrecords, tokenizer, config.batch_size, **options))]
 
-    def phase(length, batch_size, share, seed):
+    def phase(length, batch_size, fraction, seed):
         recipe = config.recipe(length)
         common = dict(seed=seed, held_out=config.held_out, on_damage=config.on_damaged_shard)
         train = PretrainingBatches(shards, recipe, batch_size, **common)
         held_out = PretrainingBatches(shards, recipe, batch_size, part="held_out", **common)
-        return Phase(train, share, held_out if config.held_out else None)
+        return Phase(train, fraction, held_out if config.held_out else None)
 
     if not config.long_length:
         return [phase(config.length, config.batch_size, 1.0, config.seed)]

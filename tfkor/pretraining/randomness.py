@@ -1,4 +1,4 @@
-"""Random numbers that depend on a key and a position only, so that an example gets the same ones in any batch."""
+"""Random numbers that depend only on a key and a position, so that an example has the same ones in any batch."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def mix(x):
 
 
 def keys(*parts):
-    """Whole numbers or arrays of them -> one uint64 key for each element of what they broadcast to."""
+    """Integers or integer arrays -> one uint64 key for each element of their broadcast shape."""
     key = np.uint64(0)
     with np.errstate(over="ignore"):
         for part in parts:
@@ -24,7 +24,7 @@ def keys(*parts):
 
 
 def uniforms(key, stream, count):
-    """uint64 [B] -> float32 [B, count] in [0, 1). `stream` tells one use of a key from another."""
+    """uint64 [B] -> float32 [B, count] in [0, 1). `stream` distinguishes the uses of a key."""
     with np.errstate(over="ignore"):
         start = keys(key, stream)[..., None]
         bits = mix(start + GOLDEN * np.arange(1, count + 1, dtype=np.uint64))

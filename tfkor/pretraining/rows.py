@@ -1,7 +1,7 @@
-"""Documents -> rows of a length: one segment, a pair of segments (NSP, SOP), or several documents packed together.
+"""Documents -> rows of limited length: one segment, a pair of segments (NSP, SOP), or several packed documents.
 
-A row is spans of its shard's tokens; nothing is copied until a batch is put together. All documents of a shard are cut
-side by side in NumPy.
+A row consists of spans of its shard's tokens; no tokens are copied until a batch is assembled. All documents of a shard
+are processed in parallel in NumPy.
 """
 
 from typing import NamedTuple
@@ -13,10 +13,10 @@ NO_PAIR = -1
 
 
 class Rows(NamedTuple):
-    """Row i is made of the pieces row_splits[i] to row_splits[i + 1]; a piece is tokens[start:end] of the shard.
+    """Row i consists of the pieces row_splits[i] to row_splits[i + 1]; a piece is tokens[start:end] of the shard.
 
-    starts, ends: int64 [K]; row_splits: int64 [R + 1]; labels: int32 [R], of a pair 1 if its second segment is not the
-    one that follows (NSP) or both are swapped (SOP), else 0, and -1 where there is no pair.
+    starts, ends: int64 [K]; row_splits: int64 [R + 1]; labels: int32 [R], of a pair 1 if its second segment is a random
+    one (NSP) or the two are swapped (SOP), else 0, and -1 for a row without a pair.
     """
 
     starts: np.ndarray
@@ -37,24 +37,25 @@ def make_rows(
     short_seq_prob: float = 0.1,
     documents: np.ndarray | None = None,
 ) -> Rows:
-    """Cuts the documents of a shard into rows of at most `length` ids, special tokens included.
+    """Cuts the documents of a shard into rows of at most `length` tokens, special tokens included.
 
-    Without pairs a row takes whole sentences of one document as long as they fit (RoBERTa's DOC-SENTENCES). With them
-    it is google-research/bert's procedure: sentences up to a target length, which is shorter with `short_seq_prob`, cut
-    in two behind a random one. A sentence that fills a row by itself has no pair in SOP and a random one in NSP.
+    Without pairs a row takes whole sentences of one document while they fit (RoBERTa's DOC-SENTENCES). With pairs the
+    procedure is that of google-research/bert: sentences up to a target length, which with probability `short_seq_prob`
+    is a shorter one, are split in two after a random sentence. A sentence that fills a row by itself has no pair in SOP
+    and a random one in NSP.
 
     Args:
-      shard: tfkor.data.Shard.
-      length: ids of a row, [CLS] and [SEP] among them.
+      shard: a tfkor.data.Shard.
+      length: the longest row in tokens, [CLS] and [SEP] included.
       pairs: None, "nsp" (Devlin et al. 2019) or "sop" (Lan et al. 2020).
-      packing: put rows that are short together into one, without pairs only (Krell et al. 2021).
+      packing: sequence packing: join short rows (Krell et al. 2021); only without pairs.
       seed: int or list of int; the same seed gives the same rows.
-      documents: bool [D], the ones to take; None takes all.
+      documents: bool [D], which documents to use; None uses all.
 
-    NSP with one document alone has true pairs only.
+    NSP with a single document has only true pairs.
 
     Raises:
-      ValueError: pairs with packing, or rows too short for anything.
+      ValueError: unknown pairs, pairs with packing, or rows that are too short.
     """
     check_rows(length, pairs, packing)
     random = np.random.default_rng(seed)
@@ -75,23 +76,23 @@ def check_rows(length, pairs, packing):
     if pairs not in (None, *PAIRS):
         raise ValueError(f"pairs is {pairs!r}; expected one of {PAIRS} or None")
     if pairs and packing:
-        raise ValueError(f"packing with pairs={pairs!r}: a packed row has no one pair; expected one of both")
+        raise ValueError(f"packing with pairs={pairs!r}; expected one of both, since a packed row has no single pair")
     if length < least_length(pairs):
-        beside = f" with pairs={pairs!r}" if pairs else ""
-        raise ValueError(f"the length of a row is {length}; expected at least {least_length(pairs)}{beside}")
+        context = f" with pairs={pairs!r}" if pairs else ""
+        raise ValueError(f"the length of a row is {length}; expected at least {least_length(pairs)}{context}")
 
 
 def least_length(pairs: str | None) -> int:
-    """The ids of the shortest rows: [CLS] and [SEP] with a token; [CLS], [SEP] and [SEP] with a token each."""
+    """The length of the shortest rows: [CLS] token [SEP], or with pairs [CLS] token [SEP] token [SEP]."""
     return 5 if pairs else 3
 
 
 def single_rows(splits, begin, end, limit):
-    """Token spans of at most `limit`, each of whole sentences of one document where a sentence fits."""
+    """Spans of at most `limit` tokens, of whole sentences of one document; longer sentences are cut."""
     at, last = splits[begin], splits[end]
     starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     while len(at):
-        stop = splits[np.searchsorted(splits, at + limit, "right") - 1]  # the last sentence's end within reach
+        stop = splits[np.searchsorted(splits, at + limit, "right") - 1]  # the last end of a sentence within the limit
         stop = np.minimum(np.where(stop > at, stop, at + limit), last)
         starts.append(at)
         ends.append(stop)
@@ -100,7 +101,7 @@ def single_rows(splits, begin, end, limit):
 
 
 def paired_rows(splits, begin, end, limit, pairs, random, short_seq_prob):
-    """create_instances_from_document of google-research/bert and albert, for all documents side by side."""
+    """create_instances_from_document of google-research/bert and albert, for all documents in parallel."""
     first_sentence, last_sentence, document = begin, end, np.arange(len(begin))
     at, stop = begin, end
     out = []
@@ -124,7 +125,7 @@ def paired_rows(splits, begin, end, limit, pairs, random, short_seq_prob):
             wanted = splits[start] + np.maximum(target - (first[1] - first[0]), 1)
             there = np.clip(np.searchsorted(splits, wanted, "left"), start + 1, last_sentence[other])
             second = [np.where(label, a, b) for a, b in zip((splits[start], splits[there]), second)]
-            following = np.where(label, cut, until)  # sentences that a random pair left unused come next
+            following = np.where(label, cut, until)  # the sentences that a random pair replaced come next
         else:
             label = np.where(sentences == 1, NO_PAIR, np.where(coin, 1, 0))
             swapped = label == 1
@@ -134,8 +135,8 @@ def paired_rows(splits, begin, end, limit, pairs, random, short_seq_prob):
             )
             following = until
         out.append((*truncate_pair(first, second, limit, random), label))
-        going_on = following < stop
-        at, stop, document = following[going_on], stop[going_on], document[going_on]
+        unfinished = following < stop
+        at, stop, document = following[unfinished], stop[unfinished], document[unfinished]
     first, second, labels = (np.concatenate(part, axis=-1) for part in zip(*out)) if out else np.zeros((3, 2, 0), int)
     labels = labels.astype(np.int32).reshape(-1)
     # one piece for a row without a pair, else two
@@ -147,7 +148,7 @@ def paired_rows(splits, begin, end, limit, pairs, random, short_seq_prob):
 
 
 def truncate_pair(first, second, limit, random):
-    """Cuts the longer of both until they fit, at its front or its back by a coin for each token, as in BERT."""
+    """Truncates the longer one until both fit; each token goes from the front or the back at random, as in BERT."""
     (a, a_end), (b, b_end) = first, second
     lengths = np.stack([a_end - a, b_end - b])
     kept_first = np.minimum(lengths[0], np.maximum((limit + 1) // 2, limit - lengths[1]))
@@ -158,10 +159,10 @@ def truncate_pair(first, second, limit, random):
 
 
 def packed(lengths, length):
-    """Puts rows of `lengths` together, none longer than `length`: the longest first, each into the fullest it fits in.
+    """Packs rows of `lengths` into rows of at most `length`, by best fit: the longest first, each into the fullest row.
 
     Returns:
-      int64 [R]: which packed row, from 0, each of them stands in.
+      int64 [R]: the number of the packed row, from 0, that each row is part of.
     """
     group = np.zeros(len(lengths), np.int64)
     rows_with = [np.flatnonzero(lengths == n) for n in range(length + 1)]

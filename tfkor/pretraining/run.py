@@ -1,4 +1,4 @@
-"""The training program of a language model: steps, log, evaluation, checkpoints, and going on after any end."""
+"""A pretraining run: steps, log, evaluation, checkpoints, and resuming."""
 
 import itertools
 import json
@@ -27,34 +27,33 @@ from tfkor.training.trainer import Trainer
 
 
 class Stopped(SystemExit):
-    """The run was asked to end (SIGTERM, Ctrl-C), and has saved what it had."""
+    """The run was stopped by SIGTERM or Ctrl-C, and has saved a checkpoint."""
 
 
 class Pretraining(Trainer):
-    """A run in a folder; the same call goes on where the last one ended, however it ended.
+    """A run in a folder; the same call resumes it after it was stopped or killed.
 
         run = Pretraining("runs/electra", model, optimizer, [Phase(batches)], learning_rate=5e-4, steps=10_000)
         metrics = run.train()
 
-    The folder holds plan.json (what decides the run, and the number of steps, once it is fitted), log.jsonl,
-    checkpoints/ and, by its caller, the encoders. After SIGKILL the weights become those, bit for bit, of a run that
-    was never killed, on one device. The loop over the steps is `tfkor.training.trainer.Trainer.train_on`.
+    The folder holds plan.json (the settings that decide the run, and the number of steps), log.jsonl and checkpoints/.
+    On one device a run that was killed and resumed ends with the same weights, bit for bit, as one that was not. The
+    loop over the steps is `tfkor.training.trainer.Trainer.train_on`.
 
     Args:
       model: an objective (tfkor.pretraining.objectives).
-      optimizer: made with a number as its learning rate; the schedule gives each step its own.
-      phases: their shares sum to 1.
-      config: a TrainingConfig, or a PretrainingConfig, which is one; or
-      fields: those of a TrainingConfig: steps or train_hours, learning_rate, log_every, eval_every, save_every ...
-      devices: what make_devices gave; None is one device.
-      peak_flops: what the devices can do per second, for the log's MFU; None leaves it out.
+      optimizer: made with a number as its learning rate, which the schedule of the config replaces in each step.
+      phases: the parts of the run; their shares sum to 1.
+      config: a TrainingConfig or PretrainingConfig; None makes a TrainingConfig of `fields`.
+      devices: the result of make_devices; None is one device.
+      peak_flops: FLOP/s of the devices, for MFU in the log; None leaves it out.
       callbacks: with on_step_end, on_log, on_evaluation, on_train_end; see tfkor.training.callbacks.
-      settings: {name: value} of what decides the run beside the config, the data for example: it is resumed with the
-        same ones only.
+      settings: {name: value} of what else decides the run, such as its data; it can only be resumed with the same.
+      fields: of a TrainingConfig: steps or train_hours, learning_rate, log_every, eval_every, save_every ...
 
     Raises:
-      ValueError: fields that a TrainingConfig refuses; batches that can't be cut evenly, or with longer rows than the
-        encoder has positions.
+      ValueError: wrong fields of a TrainingConfig; batches that can't be split evenly, or whose rows are longer than
+        the encoder's positions.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Pretraining(Trainer):
         super().__init__(step_fn, [*callbacks, *board])
         self.folder, self.model, self.optimizer, self.phases = Path(folder), model, optimizer, phases
         self.config, self.chief, self.peak_flops = config, devices.chief, peak_flops
-        self.settings = config.fixed() | json.loads(json.dumps(settings or {}))  # as a file has them
+        self.settings = config.fixed() | json.loads(json.dumps(settings or {}))  # as they are read back from plan.json
         self.steps = config.steps
         self.log_every, self.save_every, self.eval_every = config.log_every, config.save_every, config.eval_every
         self.checkpoints = Checkpoints(self.folder / "checkpoints", config.keep, config.on_damage)
@@ -98,21 +97,21 @@ class Pretraining(Trainer):
         self.alarms = Alarms(model.alarms, phases[0].batches.tokenizer.vocab_size)
         self.tokens, self.seconds = 0, 0.0
         self.saved = None  # the step of the newest checkpoint
-        self.held_out = [[] for _ in phases]  # the batches of an evaluation
-        self.data = [phase.batches.state for phase in phases]  # where each goes on; batches are drawn ahead of that
-        self.phase, self.drawn = 0, None  # the number of the phase, and its batches
-        self.schedule = self.progress = self.window = self.clock = None  # once it trains
+        self.held_out = [[] for _ in phases]  # the batches of an evaluation, for each phase
+        self.data = [phase.batches.state for phase in phases]  # after the last step; batches are drawn ahead
+        self.phase, self.drawn = 0, None  # the current phase, and its batches
+        self.schedule = self.progress = self.window = self.clock = None  # set when it trains
 
     # === The run ===
 
     def train(self) -> dict:
-        """Trains to the last step; returns the metrics of the end.
+        """Trains to the last step; returns the metrics at the end.
 
         Raises:
-          ValueError: the plan in the folder is that of another run.
-          Stopped: SIGTERM or Ctrl-C came; a checkpoint was saved.
-          FloatingPointError: the loss is not finite; what is saved is from before.
-          OSError: a checkpoint could not be written; the message names the last whole one.
+          ValueError: the folder holds a run with other settings.
+          Stopped: by SIGTERM or Ctrl-C; a checkpoint was saved.
+          FloatingPointError: the loss is not finite; the checkpoints are from earlier steps.
+          OSError: a checkpoint could not be written; the message names the last one before it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.read_plan()
@@ -131,10 +130,10 @@ class Pretraining(Trainer):
         return {"steps": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 1), **metrics}
 
     def train_phase(self, end):
-        """Trains on the batches of this phase up to the step `end`."""
+        """Trains on the batches of the current phase up to the step `end`."""
         batches = self.phases[self.phase].batches
         self.drawn, self.window, self.clock = Prefetch(batches), Window(), time.monotonic()
-        title = f"step, {batches.recipe.length} ids a row"
+        title = f"step, {batches.recipe.length} tokens per row"
         self.progress = Progress(title, self.steps, "tokens", done=self.step)
         try:
             self.train_on(self.drawn, end)
@@ -177,7 +176,7 @@ class Pretraining(Trainer):
         self.window = Window(window.metrics[-1:])
 
     def evaluate(self):
-        """The metrics of this phase's held-out batches, with `held_out_` before their names."""
+        """The mean metrics over the held-out batches of the current phase, their names prefixed with `held_out_`."""
         batches = self.held_out[self.phase]
         if not batches:
             return {}
@@ -188,7 +187,7 @@ class Pretraining(Trainer):
             if self.chief:
                 self.log_file.write({"step": self.step, **metrics})
                 call(self.callbacks, "on_evaluation", self.step, metrics, batches[0])
-        except Exception:  # an evaluation that fails costs no step
+        except Exception:  # a failed evaluation loses no steps
             self.save()
             raise
         return metrics
@@ -197,7 +196,7 @@ class Pretraining(Trainer):
         """Writes a checkpoint of this step, if it has none yet.
 
         Raises:
-          FloatingPointError: the last step or the weights are not finite: the checkpoints from before stay.
+          FloatingPointError: the last loss or the weights are not finite; earlier checkpoints are kept.
         """
         if self.saved == self.step:
             return
@@ -212,32 +211,32 @@ class Pretraining(Trainer):
     def stop(self):
         self.save()
         path = self.checkpoints.path(self.step)
-        raise Stopped(f"{self.stop_signal}: saved {path}; the same command goes on from there")
+        raise Stopped(f"{self.stop_signal}: saved {path}; the same command resumes from there")
 
     # === Before the first step ===
 
     def draw_ahead(self):
-        """Draws the held-out batches, and one of each phase: what can't be drawn is said before the first step."""
+        """Draws the held-out batches, and one of each phase, to find errors in the data before the first step."""
         for number, phase in enumerate(self.phases):
             start = dict(phase.batches.state)
             next(phase.batches)
             phase.batches.state = start
             if phase.held_out is not None:
                 self.held_out[number] = held_out_batches(phase.held_out, self.config.eval_batches)
-                if self.chief and (words := little_text(phase.held_out, self.held_out[number])):
-                    print(words, file=sys.stderr, flush=True)
+                if self.chief and (warning := little_text(phase.held_out, self.held_out[number])):
+                    print(warning, file=sys.stderr, flush=True)
 
     def phase_ends(self) -> list[int]:
         """The step at which each phase ends."""
-        shares = np.cumsum([phase.share for phase in self.phases])
-        return [round(float(share) * self.steps) for share in shares[:-1]] + [self.steps]
+        ends = np.cumsum([phase.share for phase in self.phases])
+        return [round(float(end) * self.steps) for end in ends[:-1]] + [self.steps]
 
     def read_plan(self):
         """The folder's plan, or None; see `tfkor.pretraining.plan.read_plan`."""
         return read_plan(self.folder, self.settings, bool(self.checkpoints.steps()))
 
     def make_plan(self):
-        """Sets `steps`: the plan's, if there is one, so that a run that goes on keeps its schedule."""
+        """Sets `steps` to those of an existing plan, so that a resumed run keeps its schedule; else writes a plan."""
         plan, timed = self.read_plan(), None
         if plan is None and self.steps is None:
             timed = [self.seconds_a_step(phase) for phase in self.phases]
@@ -245,12 +244,12 @@ class Pretraining(Trainer):
             self.steps = max(len(self.phases), int(self.config.train_hours * 3600 / mean))
         if plan is None and self.chief:
             write_plan(self.folder, self.steps, self.settings, timed)
-        elif plan is None and timed:  # each worker has timed something else
+        elif plan is None and timed:  # each worker has measured another time
             plan = await_plan(self.folder, self.read_plan)
         self.steps = plan["steps"] if plan else self.steps
 
     def seconds_a_step(self, phase, steps=8):
-        """Times training steps, and leaves weights, optimizer and data as they were."""
+        """Times some training steps, then restores weights, optimizer and data."""
         start = dict(phase.batches.state)
         kept = self.arrays()
         batches = list(itertools.islice(phase.batches, steps + 2))
@@ -264,18 +263,18 @@ class Pretraining(Trainer):
         self.step_fn.sync()
         assign_arrays(self.groups(), kept)
         phase.batches.state = start
-        return seconds * 1.03  # for the log, evaluations and checkpoints
+        return seconds * 1.03  # 3% for the log, evaluations and checkpoints
 
     def groups(self):
         return {"model": self.model.variables, "optimizer": self.optimizer.variables}
 
     def arrays(self):
-        """{group: {name: array}} of all that training changes: weights, moments, the states of random numbers."""
+        """{group: {name: array}} of all that training changes: weights, moments, states of random number generators."""
         self.step_fn.sync()
         return arrays_of(self.groups())
 
     def restore(self):
-        """Goes on from the newest whole checkpoint, if there is one; forgets what the log says of later steps."""
+        """Resumes from the newest complete checkpoint, if there is one; removes log lines of later steps."""
         found = self.checkpoints.latest()
         if found is not None:
             self.step, arrays, state = found
@@ -286,7 +285,7 @@ class Pretraining(Trainer):
             if len(self.data) != len(self.phases):
                 raise ValueError(
                     f"{path}: a run with {len(self.data)} lengths of rows, found {len(self.phases)}; expected the same "
-                    "long_length as the run was begun with"
+                    "long_length as when the run was started"
                 )
             for phase, data in zip(self.phases, self.data, strict=True):
                 phase.batches.state = data

@@ -1,11 +1,12 @@
-"""What a masked language model predicts: lines for the log, and fill-mask."""
+"""Predictions of a masked language model: sample lines for evaluations, and fill-mask."""
 
+import keras
 import numpy as np
 from keras import ops
 
 
-def masked_tokens(logits, batch, tokenizer, rows=3, predictions=4):
-    """A line for some rows of a batch: the text as it is masked, then original -> prediction.
+def masked_tokens(logits: np.ndarray, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
+    """Returns a line for some rows of a batch: the masked text, then original -> prediction.
 
     Args:
       logits: float [B, P, V], of the masked tokens.
@@ -23,8 +24,8 @@ def masked_tokens(logits, batch, tokenizer, rows=3, predictions=4):
     return lines
 
 
-def show_predictions(model, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
-    """Returns a line for some rows of a batch: what the model makes of them.
+def show_predictions(model: keras.Model, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
+    """Returns a line for some rows of a batch: the masked text and the model's predictions.
 
     Args:
       model: an objective of tfkor.pretraining.
@@ -33,15 +34,15 @@ def show_predictions(model, batch: dict, tokenizer, rows: int = 3, predictions: 
     return model.samples(batch, tokenizer, rows, predictions)
 
 
-def fill_mask(model, tokenizer, text: str, k: int = 5) -> list[list[tuple[str, float]]]:
-    """The likeliest pieces for each [MASK] of a text: a list of lists of (piece, probability).
+def fill_mask(model: keras.Model, tokenizer, text: str, k: int = 5) -> list[list[tuple[str, float]]]:
+    """The most probable pieces for each [MASK] of a text: a list of lists of (piece, probability).
 
     Args:
-      model: MaskedLanguageModel, or ReplacedTokenDetection, whose generator is asked.
-      text: str with [MASK] in it. Elsewhere in tfkor a literal [MASK] is plain text; here it is the mask.
+      model: a MaskedLanguageModel, or a ReplacedTokenDetection, whose generator predicts.
+      text: str with [MASK] in it. Elsewhere in tfkor a literal [MASK] is plain text; here it is the mask token.
 
     Raises:
-      ValueError: no [MASK] in the text, or more ids than the encoder has positions.
+      ValueError: no [MASK] in the text, or more tokens than the encoder has positions.
     """
     parts = text.split("[MASK]")
     if len(parts) < 2:

@@ -1,14 +1,19 @@
-"""Pretraining that starts from a checkpoint: its tokenizer must fit, and its heads come along."""
+"""Pretraining that starts from a checkpoint: its tokenizer must fit, and its heads are taken over."""
 
-def check_tokenizer(source, found, name, expected):
-    """Compares the tokenizer of a checkpoint with the one whose ids will be trained on.
+
+def check_tokenizer(source: str, found, name: str, expected) -> str | None:
+    """Compares the tokenizer of a checkpoint with the one whose ids are trained on.
+
+    Args:
+      source: the checkpoint, for messages. found: its Tokenizer, or None.
+      name: what `expected` belongs to, for messages. expected: the Tokenizer whose ids are trained on.
 
     Returns:
-      None, or a line of warning: the ids mean the same, but text may become other ones (lower case, NFC), or pieces
-      were put into slots that the checkpoint left unused, or behind its last one.
+      None, or a warning: the ids mean the same pieces, but text may be tokenized differently (lower case, NFC), or new
+      pieces have replaced unused ones or were appended.
 
     Raises:
-      ValueError: the ids mean something else.
+      ValueError: the ids mean other pieces.
     """
     if found is None or found.fingerprint == expected.fingerprint:
         return None
@@ -25,11 +30,12 @@ def check_tokenizer(source, found, name, expected):
             "vocabulary: make the shards with the tokenizer of the checkpoint"
         )
     new = sum(a != b for a, b in pairs) + max(expected.vocab_size - found.vocab_size, 0)
-    return f"{both}; {f'{new:,} pieces are new' if new else 'the pieces are the same'}, so this may be meant"
+    return f"{both}; {f'{new:,} pieces are new' if new else 'the pieces are the same'}, so this may be intended"
 
 
-def take_heads(model, start):
-    """Gives the heads of checkpoints to an objective; returns a line for each part that begins anew.
+def take_heads(model, start: dict) -> list[str]:
+    """Copies the heads of checkpoints into an objective; returns a line for each part with new random weights.
+
 
     Args:
       start: {name of an encoder of the model: tfkor.interop.Pretrained}.
@@ -37,14 +43,15 @@ def take_heads(model, start):
     lines = []
     for name, heads in model.heads.items():
         if name not in start:
-            lines.append(f"the {name} begins anew: there is none")
+            lines.append(f"the {name} starts from random weights: the checkpoint has none")
             continue
         for head in heads:
             theirs = start[name].heads.get(type(head))
             if theirs is None:
-                lines.append(f"{head.name} begins anew: the checkpoint of the {name} has none")
+                lines.append(f"{head.name} starts from random weights: the checkpoint of the {name} has none")
             elif head.name != theirs.name:
-                lines.append(f"{head.name} begins anew: the checkpoint of the {name} has one for other pairs")
+                found = "has one for other pairs"
+                lines.append(f"{head.name} starts from random weights: the checkpoint of the {name} {found}")
             else:
                 for ours, value in zip(head.variables, theirs.variables, strict=True):
                     ours.assign(value)

@@ -1,4 +1,4 @@
-"""Batches of TFRecords that google-research/bert or TF Model Garden wrote, instead of PretrainingBatches."""
+"""Batches from TFRecords of google-research/bert or TF Model Garden, instead of PretrainingBatches."""
 
 import itertools
 
@@ -9,25 +9,25 @@ from tfkor.pretraining.batches import Recipe
 from tfkor.pretraining.objectives import OBJECTIVES
 from tfkor.pretraining.randomness import keys
 
-CHUNK = 100_000  # examples that are shuffled together
+CHUNK = 100_000  # number of examples that are shuffled together
 
 
 class TFRecordBatches:
-    """The batches that PretrainingBatches would give, from examples whose masks and pairs were drawn before.
+    """Batches like those of PretrainingBatches, from examples whose masks and pairs are fixed.
 
-    Examples are shuffled within chunks of 100,000, files in each epoch. `state` is what to go on with, as there; to go
-    on inside an epoch, the examples before are read again.
+    In each epoch the files are shuffled, and examples within chunks of 100,000. `state` is the position to resume at,
+    as in PretrainingBatches; to resume within an epoch, the examples before are read again.
 
     Args:
       paths: files or glob patterns.
       tokenizer: the Tokenizer whose vocabulary made the ids.
       batch_size: B, the rows of all devices together.
-      pairs: None, or "nsp" to learn the pairs too.
-      objective: whose `complete` makes the batches, see Recipe.
+      pairs: None, or "nsp" to train on the pairs, too.
+      objective: the name of the objective whose `complete` makes the batches, see Recipe.
 
     Raises:
       DataError: see `read_tfrecords`.
-      ValueError: ids outside the tokenizer's vocabulary, or less than B examples.
+      ValueError: ids outside the tokenizer's vocabulary, or fewer than B examples.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TFRecordBatches:
         batch = next(self.running[1], None)
         if batch is None:
             if number == 0:
-                raise ValueError(f"{self.files[0]} ...: less than batch_size={self.batch_size} examples; expected more")
+                raise ValueError(f"{self.files[0]} ...: expected at least batch_size={self.batch_size} examples")
             self.state = {"epoch": epoch + 1, "batch": 0}
             return next(self)
         self.state = {"epoch": epoch, "batch": number + 1}
@@ -62,7 +62,7 @@ class TFRecordBatches:
         return batch
 
     def epoch(self, epoch):
-        """Yields the batches of one epoch; the examples of a chunk that don't fill one are left out."""
+        """Yields the batches of one epoch; the last examples of a chunk, which don't fill a batch, are left out."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.files))
         chunks = read_tfrecords([self.files[i] for i in order], CHUNK)
         for number, chunk in enumerate(chunks):
@@ -81,6 +81,6 @@ class TFRecordBatches:
             )
 
     def complete(self, batch, example):
-        """Weights of sum 1, and what else the objective takes."""
+        """The batch with weights of sum 1, and whatever else the objective needs."""
         batch["pair_labels"] = batch.pop("next_sentence_labels")
         return OBJECTIVES[self.recipe.objective].complete(batch, self.recipe, keys(self.seed, example))

@@ -1,4 +1,4 @@
-"""What the programs that fine-tune share: flags, the encoder to start from, the modes train, evaluate and predict."""
+"""What all fine-tuning programs use: flags, the encoder to start from, the modes train, evaluate and predict."""
 
 import functools
 import json
@@ -16,91 +16,92 @@ from tfkor.scripts import say
 FLAGS = flags.FLAGS
 MODES = ("train", "evaluate", "predict")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-SHARE = {"lower_bound": 0, "upper_bound": 1}
+FRACTION = {"lower_bound": 0, "upper_bound": 1}
 
 
 def define_flags(*, max_length, epochs=3, batch_size=32, learning_rate=5e-5, dropout=0.1, patience=None):
-    """Defines the flags that all of these programs have; the arguments are defaults.
+    """Defines the flags that all of these programs have; the arguments are the default values.
 
-    A program calls `flags.adopt_module_key_flags` of this module after that, so that its --help shows them.
+    After that a program calls `flags.adopt_module_key_flags` with this module, so that its --help shows them.
     """
-    flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+    flags.DEFINE_enum("mode", "train", MODES, "Train a model, evaluate one, or write its predictions.")
     flags.DEFINE_string(
         "model_dir", None, "Folder of the model: written by train, read by evaluate and predict.", required=True
     )
-    flags.DEFINE_string("train_file", None, "Data to train on.")
-    flags.DEFINE_string("dev_file", None, "Data that choose the best epoch.")
-    flags.DEFINE_string("test_file", None, "Data to evaluate on.")
-    flags.DEFINE_string("input_file", None, "Texts to predict; the formats are those of the program.")
-    flags.DEFINE_string("output_file", None, "Where predictions go, a JSON object a line.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only, drawn with the seed.", lower_bound=1)
+    flags.DEFINE_string("train_file", None, "File of training data.")
+    flags.DEFINE_string("dev_file", None, "File of validation data; the epoch with the best metric on it is kept.")
+    flags.DEFINE_string("test_file", None, "File of test data: evaluated after the training, or by --mode=evaluate.")
+    flags.DEFINE_string("input_file", None, "File of the texts to predict, in a format that this program reads.")
+    flags.DEFINE_string("output_file", None, "File to write the predictions to, one JSON object per line.")
+    about = "Train on at most this many rows, a random sample drawn with --seed."
+    flags.DEFINE_integer("max_train_rows", None, about, lower_bound=1)
     # Model
-    flags.DEFINE_string(
-        "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name: klue/bert-base."
-    )
-    flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer; by default the checkpoint's, or a new one.")
-    about = "Whether the tokenizer folds case: a new one, or that of a published checkpoint whose files don't say it."
+    about = "Encoder to start from: a folder of run_pretraining, a published checkpoint, or its name (klue/bert-base)."
+    flags.DEFINE_string("init_checkpoint", None, about)
+    about = "Folder of a tokenizer; by default that of the checkpoint, or a new one, trained on the training data."
+    flags.DEFINE_string("tokenizer_dir", None, about)
+    about = "Lowercase text: for a new tokenizer, or for a published checkpoint whose files don't specify it."
     flags.DEFINE_bool("lowercase", None, about)
-    flags.DEFINE_integer("vocab_size", 8000, "Tokens of a tokenizer that is trained here.", lower_bound=6)
+    flags.DEFINE_integer("vocab_size", 8000, "Vocabulary size of a new tokenizer.", lower_bound=6)
     flags.DEFINE_enum("model", "bert", NAMES, "Architecture of an encoder with random weights.")
-    flags.DEFINE_string("size", "mini", "Its size: tiny, mini, small, base, large ...")
-    flags.DEFINE_float("hidden_dropout", 0.1, "Dropout in the encoder.", **SHARE)
-    flags.DEFINE_float("dropout", dropout, "Dropout before the head.", **SHARE)
-    flags.DEFINE_integer("max_length", max_length, "Tokens of a row.", lower_bound=3)
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Arithmetic of the encoder.")
+    flags.DEFINE_string("size", "mini", "Size of an encoder with random weights: tiny, mini, small, base ...")
+    flags.DEFINE_float("hidden_dropout", 0.1, "Dropout rate in the encoder.", **FRACTION)
+    flags.DEFINE_float("dropout", dropout, "Dropout rate before the head.", **FRACTION)
+    flags.DEFINE_integer("max_length", max_length, "Longest input in tokens, special tokens included.", lower_bound=3)
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras dtype policy of the encoder.")
     # Training
-    flags.DEFINE_integer("epochs", epochs, "Epochs at the most.", lower_bound=1)
-    flags.DEFINE_integer("batch_size", batch_size, "Rows of a training step.", lower_bound=1)
-    flags.DEFINE_float(
-        "learning_rate", learning_rate, "Highest learning rate; random weights want ten times as much.", lower_bound=0
-    )
-    flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.", **SHARE)
-    flags.DEFINE_float("weight_decay", 0.01, "AdamW's decay, not of biases and norms.", lower_bound=0)
-    flags.DEFINE_float("layer_decay", 1.0, "Of the learning rate from a layer to the one below; try 0.9.", **SHARE)
+    flags.DEFINE_integer("epochs", epochs, "Largest number of epochs.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", batch_size, "Rows of a training batch.", lower_bound=1)
+    about = "Peak learning rate; an encoder with random weights needs about ten times as much as a pretrained one."
+    flags.DEFINE_float("learning_rate", learning_rate, about, lower_bound=0)
+    flags.DEFINE_float("warmup", 0.1, "Fraction of the steps in which the learning rate rises to its peak.", **FRACTION)
+    about = "Weight decay of AdamW; biases and layer norms have none."
+    flags.DEFINE_float("weight_decay", 0.01, about, lower_bound=0)
+    about = "Layer-wise decay: a layer's learning rate is this times that of the layer above; try 0.9."
+    flags.DEFINE_float("layer_decay", 1.0, about, **FRACTION)
     flags.register_validator("layer_decay", lambda rate: rate > 0, "expected more than 0, up to 1")
-    flags.DEFINE_float(
-        "unfreeze_epochs", 0.0, "Epochs after which one more layer is trained, from the last one down.", lower_bound=0
-    )
-    flags.DEFINE_float("ema", 0.0, "Momentum of an average of the weights, which is what is kept; try 0.999.", **SHARE)
-    flags.DEFINE_integer(
-        "patience", patience, "Epochs without a better dev figure after which training stops.", lower_bound=1
-    )
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same model.", lower_bound=0, upper_bound=runs.MAX_SEED)
-    flags.DEFINE_bool("overwrite", False, "Replace a model that is in model_dir.")
-    flags.DEFINE_string("tensorboard_dir", None, "Folder for TensorBoard.")
-    flags.DEFINE_integer(
-        "lora_rank", 0, "Train low-rank weights of this width beside the frozen encoder; 0: all of it.", lower_bound=0
-    )
-    flags.DEFINE_float("lora_alpha", None, "They count alpha / rank; by default alpha is the rank.", lower_bound=0)
+    about = "Gradual unfreezing: epochs until one more layer is trained, from the last one down; 0 trains all at once."
+    flags.DEFINE_float("unfreeze_epochs", 0.0, about, lower_bound=0)
+    about = "Momentum of a moving average of the weights, which is evaluated and saved; 0 is off, try 0.999."
+    flags.DEFINE_float("ema", 0.0, about, **FRACTION)
+    about = "Early stopping: epochs without a better validation metric after which the training ends."
+    flags.DEFINE_integer("patience", patience, about, lower_bound=1)
+    about = "Random seed; the same one gives the same model."
+    flags.DEFINE_integer("seed", 0, about, lower_bound=0, upper_bound=runs.MAX_SEED)
+    flags.DEFINE_bool("overwrite", False, "Replace a model that is already in --model_dir.")
+    flags.DEFINE_string("tensorboard_dir", None, "Folder to write TensorBoard logs to.")
+    about = "LoRA: train matrices of this rank beside the frozen encoder; 0 trains the whole encoder."
+    flags.DEFINE_integer("lora_rank", 0, about, lower_bound=0)
+    about = "LoRA: the product of the matrices is scaled by alpha / rank; by default alpha is the rank."
+    flags.DEFINE_float("lora_alpha", None, about, lower_bound=0)
     flags.register_multi_flags_validator(
         ("lora_rank", "lora_alpha"), lambda values: values["lora_rank"] or values["lora_alpha"] is None,
-        "--lora_alpha is of no use without --lora_rank",
+        "--lora_alpha has no effect without --lora_rank",
     )  # fmt: skip
     runs.define_flags()
     flags.adopt_module_key_flags(runs)
 
 
 def define_test_rows():
-    flags.DEFINE_integer(
-        "test_rows", None, "Rows of the training data to test on instead, the same ones each time.", lower_bound=1
-    )
+    about = "Without test data: rows of the training data to test on and not to train on, the same ones in each run."
+    flags.DEFINE_integer("test_rows", None, about, lower_bound=1)
 
 
 def define_label_smoothing():
-    about = "Share of a label that is spread over all classes; try 0.1."
-    flags.DEFINE_float("label_smoothing", 0.0, about, **SHARE)
+    about = "Label smoothing: fraction of a label that is spread over all classes; try 0.1."
+    flags.DEFINE_float("label_smoothing", 0.0, about, **FRACTION)
 
 
 def label_smoothing():
-    """The keyword argument of `fit`, of tasks that take it."""
+    """The keyword argument of `fit`, for tasks that have label smoothing."""
     return {"label_smoothing": FLAGS.label_smoothing}
 
 
 def encoder_and_tokenizer(texts, symbols=(), **changes):
-    """(encoder, tokenizer) of the flags; a new tokenizer is trained on `texts`.
+    """(encoder, tokenizer) as the flags ask for them; a new tokenizer is trained on `texts`.
 
-    `symbols` are strings that shall be one piece each; with LoRA their vectors stay as they are drawn. `changes` are
-    fields of the config of an encoder with random weights.
+    `symbols` are strings that become one piece each; with LoRA their embeddings keep their random initial values.
+    `changes` are fields of the config of an encoder with random weights.
     """
     import keras
 
@@ -109,7 +110,7 @@ def encoder_and_tokenizer(texts, symbols=(), **changes):
 
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.lora_rank and not FLAGS.init_checkpoint:
-        raise app.UsageError("--lora_rank freezes the encoder, which has random weights: name --init_checkpoint")
+        raise app.UsageError("--lora_rank freezes the encoder, which has random weights; expected --init_checkpoint")
     tokenizer = Tokenizer.load(FLAGS.tokenizer_dir) if FLAGS.tokenizer_dir else None
     if FLAGS.init_checkpoint:
         encoder, tokenizer = from_checkpoint(tokenizer)
@@ -129,7 +130,7 @@ def from_checkpoint(tokenizer):
         options["lowercase"] = FLAGS.lowercase
     found = tfkor.zoo.load_with_heads(name, dtype=FLAGS.precision, **options)
     if tokenizer is None and found.tokenizer is None:
-        raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer: name --tokenizer_dir")
+        raise FileNotFoundError(f"--init_checkpoint={FLAGS.init_checkpoint} has no tokenizer; expected --tokenizer_dir")
     return found.encoder, tokenizer or found.tokenizer
 
 
@@ -152,7 +153,7 @@ def with_random_weights(tokenizer, texts, changes):
 
 
 def fit_options():
-    """Keyword arguments of `Task.fit` but on_best."""
+    """Keyword arguments of `Task.fit`, without on_best."""
     names = ("epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "ema", "layer_decay")
     names += ("unfreeze_epochs", "patience", "seed")
     return {name: FLAGS[name].value for name in names} | {"log_dir": FLAGS.tensorboard_dir}
@@ -165,11 +166,11 @@ def splits(read):
     train = read(FLAGS.train_file)
     dev, test = (read(path) if path else None for path in (FLAGS.dev_file, FLAGS.test_file))
     train, test = with_test_rows(train, test)
-    return fewer(train), dev, test
+    return sampled(train), dev, test
 
 
-def fewer(train):
-    """--max_train_rows of the training data, if that is given."""
+def sampled(train):
+    """The training data, or a random sample of --max_train_rows of them."""
     import numpy as np
 
     if not FLAGS.max_train_rows:
@@ -179,7 +180,7 @@ def fewer(train):
 
 
 def with_test_rows(train, test):
-    """(train, test) data, of which the latter are --test_rows of the former, if that is given."""
+    """(train, test) data; with --test_rows, so many rows are taken from `train` to be `test`."""
     from tfkor.data.folds import cut_rows
 
     if not FLAGS.test_rows:
@@ -187,12 +188,12 @@ def with_test_rows(train, test):
     if test is not None:
         raise app.UsageError("found test data and --test_rows; expected one of the two")
     if not 0 < FLAGS.test_rows < len(train):
-        raise app.UsageError(f"--test_rows={FLAGS.test_rows}; the training data have {len(train)} rows")
+        raise app.UsageError(f"--test_rows={FLAGS.test_rows}; expected less than the {len(train)} training rows")
     return tuple(train.select(rows) for rows in cut_rows(train, FLAGS.test_rows))
 
 
 def run_modes(task_class, read, make, predictions, options=dict):
-    """Does what --mode says; returns the figures.
+    """Runs --mode; returns its metrics, or for predict where the predictions are.
 
     Args:
       task_class: a Task.
@@ -221,21 +222,21 @@ def run_modes(task_class, read, make, predictions, options=dict):
 
 
 def train(load, make, options=dict, finish=None, cut_dev=None):
-    """Trains once, or several times by --seeds and --folds; returns the figures.
+    """Trains once, or once for each of --seeds and --folds; returns the results.
 
     Args:
       load: () -> (train, dev, test), data or None.
       make: training data -> a new task.
       options: () -> keyword arguments of its `fit`, beside those of `fit_options`.
-      finish: (task, dev) -> figures, called after the training.
-      cut_dev: training data -> (the rest, dev), for data without dev.
+      finish: (task, dev) -> dict of further results, called after the training.
+      cut_dev: training data -> (the rest, dev), called where there are no dev data.
     """
     folder = Path(FLAGS.model_dir)
     one = functools.partial(train_one, make=make, options=options, finish=finish, cut_dev=cut_dev)
     if FLAGS.seeds or FLAGS.folds:
         return runs.train_runs(folder, load, one)
     if folder.exists() and not FLAGS.overwrite:
-        raise app.UsageError(f"--model_dir={folder} is there already; name a new folder, or say --overwrite")
+        raise app.UsageError(f"--model_dir={folder} already exists; expected a new folder, or --overwrite")
     return one(folder, *load())
 
 
@@ -244,7 +245,7 @@ def train_one(folder, train, dev, test, held_out=None, *, make, options, finish,
         train, dev = cut_dev(train)
     task = make(train)
     parameters, tokens = task.encoder.count_params(), task.tokenizer.vocab_size
-    say(f"{len(train):,} rows to train on, {tokens:,} tokens, {parameters:,} parameters in the encoder")
+    say(f"{len(train):,} training rows, vocabulary of {tokens:,} tokens, encoder of {parameters:,} parameters")
     start = time.monotonic()
     history = task.fit(train, validation=dev, on_best=lambda: task.save(folder), **{**fit_options(), **options()})
     seconds = round(time.monotonic() - start, 1)
@@ -260,7 +261,7 @@ def train_one(folder, train, dev, test, held_out=None, *, make, options, finish,
 
 
 def lines_of(path):
-    """The lines of a file of texts, one a line."""
+    """The lines of a text file that are not blank."""
     from tfkor.data.tables import read_text
 
     return [line for line in read_text(path).splitlines() if line.strip()]

@@ -1,6 +1,6 @@
-"""The tasks of `leaderboard`: for each the program, its settings, the data that it takes and the figures that it shows.
+"""The tasks of `leaderboard`: for each its program, hyperparameters, data sources and the metrics that the table shows.
 
-Settings are near those of KoELECTRA's and KLUE-baseline's configurations; no one has tuned them for an encoder.
+Hyperparameters are close to those of KoELECTRA's and KLUE-baseline's configurations; they aren't tuned for any encoder.
 """
 
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """Data that a task can take, files below the data folder, or parts of a data set that `load_dataset` knows.
+    """Data of a task: files in the data folder, or parts of a data set that `load_dataset` knows.
 
-    train, test: trained on, and scored.
-    test_rows: where there is no `test`, so many rows of `train`, the same ones each time, are scored and the rest is
-      trained on.
-    note: what makes the figure another one than the published; "" for nothing.
+    train, test: what is trained on, and what is evaluated on.
+    test_rows: where `test` is None, the number of rows of `train` that are evaluated on, the same ones each time; the
+      others are trained on.
+    note: why the metrics can't be compared with the published ones; "" if they can.
     """
 
     train: str
@@ -27,28 +27,28 @@ class Entry:
     """A task.
 
     Attributes:
-      program: of tfkor.scripts.
-      figures: those of its results that the table has.
-      sources: the first whose data are there is taken.
-      settings: flags of the program.
+      program: a module of tfkor.scripts.
+      metrics: those of its results that the table shows.
+      sources: in order of preference; the first one whose data are found is used.
+      settings: {flag of the program: value}.
       dataset: its name for `load_dataset`, or None where sources are files.
     """
 
     program: str
-    figures: tuple
+    metrics: tuple
     sources: tuple
     settings: dict = field(default_factory=dict)
     dataset: str | None = None
 
 
 def cut(part, rows):
-    """The source of a task that has one part only."""
+    """The source of a task that has only one part, of which `rows` are held out for evaluation."""
     return Source(part, None, rows, f"{rows:,} rows of {part.split('/')[-1]} scored, the others trained on")
 
 
-def sentences(dataset, figures, *sources, **settings):
+def sentences(dataset, metrics, *sources, **settings):
     common = dict(epochs=5, learning_rate=5e-5, batch_size=32, max_length=128, dropout=0.1)
-    return Entry("run_classifier", figures, sources, common | settings, dataset)
+    return Entry("run_classifier", metrics, sources, common | settings, dataset)
 
 
 WHOLE = Source("train", "test")

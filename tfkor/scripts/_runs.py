@@ -1,11 +1,11 @@
 """Several trainings of one program: one for each of --seeds, and for each of --folds of the training data.
 
-Each run has a folder of its own in --model_dir, seed-0, fold-0 or seed-0-fold-0. One whose results.json is there is not
-run again, so a stopped program goes on where it was, and more seeds can be added later.
+Each run has its own folder in --model_dir: seed-0, fold-0 or seed-0-fold-0. A run that has its results.json is not
+repeated, so a stopped program resumes when it is started again, and more seeds can be added later.
 
-results.json in --model_dir has the figures of the runs, and their mean and standard deviation (of a sample: n - 1).
-With --seeds alone --model_dir is also the folder of a model, as after one run: that of the run which is best on dev, or
-of the first seed where there are no dev data. With --folds it has none, as each model has seen a part of the data only.
+results.json in --model_dir has the metrics of the runs, with their mean and sample standard deviation (n - 1). With
+--seeds alone --model_dir also holds a model, as after a single run: the one with the best metric on dev, or that of the
+first seed where there are no dev data. With --folds it holds none, as each model was trained on a part of the data.
 """
 
 import contextlib
@@ -25,21 +25,21 @@ from tfkor.scripts import say
 
 FLAGS = flags.FLAGS
 RESULTS = "results.json"
-MAX_SEED = 2**32 - 1  # of NumPy
-PARTS = ("dev", "test", "held_out")  # what figures are of
-# not a part of what a model is
+MAX_SEED = 2**32 - 1  # NumPy's limit
+PARTS = ("dev", "test", "held_out")  # the parts of the data that results have metrics for
+# flags that don't change the trained model
 OTHER_FLAGS = ("mode", "model_dir", "overwrite", "tensorboard_dir", "seeds", "input_file", "output_file", "top_k")
 
 
 def define_flags():
-    flags.DEFINE_list("seeds", None, "Train with each of these seeds, with commas between; figures have mean and std.")
-    flags.DEFINE_integer(
-        "folds", None, "Cross-validation: so many trainings, each scored on a part of the training data.", lower_bound=2
-    )
+    about = "Train once with each of these seeds, separated by commas; the results have mean and standard deviation."
+    flags.DEFINE_list("seeds", None, about)
+    about = "Cross-validation: number of folds of the training data; each run evaluates on one, trains on the rest."
+    flags.DEFINE_integer("folds", None, about, lower_bound=2)
 
 
 class Run(NamedTuple):
-    """A training: its folder's name, its seed, and the number of the fold that it leaves out."""
+    """A training: the name of its folder, its seed, and the number of the fold that it evaluates on, or None."""
 
     name: str
     seed: int
@@ -47,13 +47,13 @@ class Run(NamedTuple):
 
 
 def seeds_of(words):
-    """The numbers that --seeds names."""
-    told = f"--seeds={','.join(words)}"
+    """The seeds of --seeds, a list of str, as numbers."""
+    found = f"--seeds={','.join(words)}"
     if not words or not all(word.isdecimal() and int(word) <= MAX_SEED for word in words):
-        raise app.UsageError(f"{told}; expected whole numbers from 0 to {MAX_SEED}, with commas between")
+        raise app.UsageError(f"{found}; expected whole numbers from 0 to {MAX_SEED}, separated by commas")
     seeds = [int(word) for word in words]
     if len(set(seeds)) < len(seeds):
-        raise app.UsageError(f"{told}; expected each seed once")
+        raise app.UsageError(f"{found}; expected each seed once")
     return seeds
 
 
@@ -68,19 +68,19 @@ def planned():
 
 
 def settings():
-    """{flag: value} of what makes a model, as results.json has them."""
+    """{flag: value} of the flags that decide what model is trained, as results.json has them."""
     modules = FLAGS.flags_by_module_dict().items()
     names = [flag.name for module, found in modules if not module.startswith("absl") for flag in found]
     return {name: FLAGS[name].value for name in sorted(names) if name not in OTHER_FLAGS}
 
 
 def train_runs(folder, load, train_one):
-    """Trains what is not there yet; returns the figures.
+    """Does the runs that have no results yet; returns the results of all.
 
     Args:
       folder: --model_dir.
       load: () -> (train, dev, test), data or None.
-      train_one: (folder, train, dev, test, held_out) trains once and writes results.json.
+      train_one: function of (folder, train, dev, test, held_out) that trains once and writes results.json.
     """
     runs = planned()
     check(folder, runs)
@@ -114,7 +114,7 @@ def train_all(folder, runs, splits, train_one):
             held_out = train.select(parts[run.fold])
         with interrupts() as seen:
             train_one(folder / run.name, kept, dev, test, held_out)
-        if seen:  # it has ended the training early, without being raised
+        if seen:  # `fit` ended early because of it, and did not raise
             (folder / run.name / RESULTS).unlink()
             raise KeyboardInterrupt
         keras.utils.clear_session()
@@ -123,7 +123,7 @@ def train_all(folder, runs, splits, train_one):
 
 @contextlib.contextmanager
 def interrupts():
-    """Yields a list that gets an entry at each Ctrl-C, which is raised as ever; it stays ignored where it is."""
+    """Yields a list that gets an entry at each Ctrl-C, which has its usual effect; an ignored one stays ignored."""
     seen, before = [], signal.getsignal(signal.SIGINT)
     if not callable(before):
         yield seen
@@ -141,12 +141,12 @@ def interrupts():
 
 
 def check(folder, runs):
-    """UsageError if something else is in the folder, or runs with other flags."""
+    """Raises UsageError if the folder holds something else, or runs with other flags."""
     if FLAGS.overwrite or not folder.exists():
         return
     there = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     if there and not any(name.startswith(("seed-", "fold-")) for name in there):
-        raise app.UsageError(f"--model_dir={folder} is there already; name a new folder, or say --overwrite")
+        raise app.UsageError(f"--model_dir={folder} already exists; expected a new folder, or --overwrite")
     for run in runs:
         path = folder / run.name / RESULTS
         before = read(path)["flags"] if path.is_file() else {}
@@ -154,8 +154,8 @@ def check(folder, runs):
         for name in before:
             if name in now and before[name] != now[name]:
                 raise app.UsageError(
-                    f"{folder / run.name} was trained with --{name}={before[name]}, now it is {now[name]}; say the "
-                    "same, name a new folder, or say --overwrite"
+                    f"{folder / run.name} was trained with --{name}={before[name]}, now it is {now[name]}; expected "
+                    "the same value, a new folder, or --overwrite"
                 )
 
 
@@ -164,41 +164,42 @@ def read(path):
 
 
 def summary(found):
-    """{run: results} -> runs, and for each part of the data {figure: {"mean", "std"}}; std is None for one run."""
+    """{run: results} -> runs, and for each part of the data {metric: {"mean", "std"}}; std is None for a single run."""
     kept = ("seconds", "epochs", "train_examples", *PARTS)
     out = {"runs": {run: {name: results[name] for name in kept if name in results} for run, results in found.items()}}
     for part in PARTS:
-        figures = [results[part] for results in found.values() if part in results]
-        out |= {part: mean_and_deviation(figures)} if figures else {}
+        metrics = [results[part] for results in found.values() if part in results]
+        out |= {part: mean_and_std(metrics)} if metrics else {}
     return out
 
 
-def mean_and_deviation(figures):
-    """A list of dicts of numbers -> {name: {"mean", "std"}}, but of the number of examples."""
-    names = [name for name, value in figures[0].items() if isinstance(value, (int, float)) and name != "examples"]
-    columns = {name: [each[name] for each in figures] for name in names}
+def mean_and_std(metrics):
+    """The metrics of several runs, a list of dicts -> {name: {"mean", "std"}}, without the number of examples."""
+    names = [name for name, value in metrics[0].items() if isinstance(value, (int, float)) and name != "examples"]
+    columns = {name: [each[name] for each in metrics] for name in names}
     return {
-        name: {"mean": statistics.fmean(values), "std": deviation(values) if len(values) > 1 else None}
+        name: {"mean": statistics.fmean(values), "std": standard_deviation(values) if len(values) > 1 else None}
         for name, values in columns.items()
     }
 
 
-def deviation(values):
+def standard_deviation(values):
+    """Of a sample; NaN if a value is not finite."""
     return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def best_of(found):
-    """The run with the best figure on dev, the first of equal ones; the first run where there are no dev data."""
+    """The run with the best metric on dev, the first of equal ones; the first run where there are no dev data."""
 
-    def figure(run):
+    def metric(run):
         value = found[run]["dev"][found[run]["monitor"]] if "dev" in found[run] else 0.0
         return -math.inf if math.isnan(value) else value
 
-    return max(found, key=figure)
+    return max(found, key=metric)
 
 
 def copy_model(source, folder):
-    """Puts the files of a model into a folder; hard links, where the file system has them, take no space."""
+    """Copies the files of a model into a folder, as hard links where the file system has them, to save disk space."""
     for path in source.iterdir():
         if path.name == RESULTS:
             continue

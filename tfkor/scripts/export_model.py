@@ -1,9 +1,9 @@
-"""Exports a model that run_classifier, run_tagger, run_qa or another such program wrote, for use elsewhere.
+"""Exports a model that run_classifier, run_tagger, run_qa or another fine-tuning program wrote.
 
   python -m tfkor.scripts.export_model --model_dir=runs/intents --output_dir=runs/intents/exports
   python -m tfkor.scripts.export_model --model_dir=runs/intents --output_dir=exports --formats=strings,tflite_int8
 
-Formats, and what they are called in --output_dir:
+Formats, and their names in --output_dir:
 
   encoder         encoder/                    SavedModel of the encoder alone, for hub.KerasLayer
   ids             ids/                        SavedModel from token ids to probabilities
@@ -12,11 +12,12 @@ Formats, and what they are called in --output_dir:
   tflite_float16  classifier_float16.tflite   the same, half the size
   tflite_int8     classifier_int8.tflite      the same, a quarter of the size
 
-A tagger and a model that answers questions have the formats encoder and strings, from texts to tags and entities, from
-questions and contexts to answers, each with its place; a parser and a tracker have encoder. A model of relations takes
-sentences with markers as tfkor.data.relations.mark_entities sets them.
+Classifiers have all formats; so have relation extractors, which take sentences whose entities are marked by
+tfkor.data.relations.mark_entities. Taggers and question answering models have encoder and strings: from texts to tags
+and entities, from questions and contexts to answers, each with its character offsets. Parsers and dialogue trackers
+have encoder only.
 
-The last line printed is one JSON object with the path, the bytes and the seconds of each.
+The last line printed is one JSON object with the path, the size in bytes and the seconds of each export.
 """
 
 import functools
@@ -41,16 +42,16 @@ SAVED_MODELS = ("encoder", "ids", "strings")
 
 
 def define_flags():
-    flags.DEFINE_string("model_dir", None, "Folder that a program of a task, or the task's save, wrote.", required=True)
+    flags.DEFINE_string("model_dir", None, "Folder of a fine-tuned model, as Task.save writes it.", required=True)
     flags.DEFINE_string("output_dir", None, "Folder for the exports.", required=True)
     flags.DEFINE_list(
-        "formats", None, f"Some of {','.join(FORMATS)}, with commas between; by default those that are SavedModels."
+        "formats", None, f"Some of {','.join(FORMATS)}, separated by commas; by default all SavedModels."
     )
     flags.DEFINE_integer(
-        "max_length", None, "Tokens of a row of strings and tflite; by default the length that the model has."
+        "max_length", None, "Longest input of strings and tflite, in tokens; by default the model's own."
     )
-    flags.DEFINE_integer("top_k", 3, "Labels that the model from strings returns for each text.", lower_bound=1)
-    flags.DEFINE_bool("overwrite", False, "Replace exports that are in output_dir.")
+    flags.DEFINE_integer("top_k", 3, "Number of labels that the strings model returns per text.", lower_bound=1)
+    flags.DEFINE_bool("overwrite", False, "Replace exports that are already in --output_dir.")
     flags.register_validator(
         "formats",
         lambda names: names is None or (bool(names) and set(names) <= set(FORMATS)),
@@ -59,7 +60,7 @@ def define_flags():
 
 
 def exporters(task):
-    """Format -> function of (path, overwrite), of the formats that a task has."""
+    """{format: function of (path, overwrite)} of the formats that a task has."""
     from tfkor import export, tasks
 
     encoder = {"encoder": functools.partial(export.export_encoder, task.encoder)}
@@ -100,7 +101,7 @@ def job():
     paths = {name: Path(FLAGS.output_dir) / FORMATS[name] for name in names}
     there = [str(path) for path in paths.values() if path.exists()]
     if there and not FLAGS.overwrite:
-        raise FileExistsError(f"--output_dir has {', '.join(there)} already; name another folder, or say --overwrite")
+        raise FileExistsError(f"--output_dir has {', '.join(there)} already; expected another folder, or --overwrite")
     for number, (name, path) in enumerate(paths.items(), 1):
         print(f"[{number}/{len(paths)}] {name} ...", end=" ", flush=True)
         start = time.monotonic()

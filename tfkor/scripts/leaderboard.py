@@ -1,16 +1,18 @@
-"""Fine-tunes one encoder on every Korean task whose data are there, and shows its figures beside published ones.
+"""Fine-tunes an encoder on every Korean task whose data are found, and shows its metrics beside published ones.
 
   python -m tfkor.scripts.leaderboard --init_checkpoint=monologg/koelectra-base-v3-discriminator \\
       --output_dir=runs/koelectra
   python -m tfkor.scripts.leaderboard --init_checkpoint=runs/bert --output_dir=runs/quick --tasks=korsts,klue-ner \\
       --seeds=0 --epochs=1 --max_train_rows=1000
 
-Data are looked for in --data_dir, the environment's TFKOR_DATA, or ../shared/data beside a source checkout; none are
-downloaded. Each task is trained with each of the seeds by its own program, its epochs chosen without the part that is
-scored. What is done is not done again, so the same command goes on after a stop. --output_dir gets a folder for each
-task, leaderboard.md and leaderboard.json; the last line printed is that JSON in one line.
+Data are looked for in --data_dir, in the folder that the environment variable TFKOR_DATA names, or in ../shared/data
+beside a source checkout; nothing is downloaded. Each task is trained once per seed by its own program, and the best
+epoch is not chosen on the part that is evaluated on. Tasks that are done are not repeated, so the same command resumes
+after a stop. --output_dir gets a folder for each task, leaderboard.md and leaderboard.json; the last line printed is
+that JSON in one line.
 
-A figure with an asterisk is of less or other data than the published ones: the line below the table says which.
+An asterisk marks a metric that can't be compared with the published ones, since it comes from less or other data; the
+line below the table says why.
 """
 
 import json
@@ -27,7 +29,7 @@ from tfkor.data.sentence_tasks import TASKS as SENTENCE_TASKS
 from tfkor.files import new_file, write_json
 from tfkor.scripts import run_program, say
 from tfkor.scripts._leaderboard_tasks import TASKS
-from tfkor.scripts._published_figures import SOURCES, published_figures
+from tfkor.scripts._published_metrics import SOURCES, published_metrics
 from tfkor.scripts._runs import seeds_of
 
 FLAGS = flags.FLAGS
@@ -38,21 +40,28 @@ PASSED = ("init_checkpoint", "tokenizer_dir", "precision", "lora_rank")
 
 def define_flags():
     flags.DEFINE_string(
-        "init_checkpoint", None, "A run of run_pretraining, a published checkpoint, or its name.", required=True
+        "init_checkpoint",
+        None,
+        "Encoder to fine-tune: a folder of run_pretraining, a published checkpoint, or its name.",
+        required=True,
     )
-    flags.DEFINE_string("output_dir", None, "Folder of the models and the tables.", required=True)
-    flags.DEFINE_string("name", None, "What the table calls the encoder; by default the end of --init_checkpoint.")
-    flags.DEFINE_list("tasks", list(TASKS), f"Some of {','.join(TASKS)}.")
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, with commas between.")
-    flags.DEFINE_string("data_dir", None, "Folder of the data.")
+    flags.DEFINE_string("output_dir", None, "Folder for the models and the tables.", required=True)
+    flags.DEFINE_string("name", None, "Name of the encoder in the table; by default the end of --init_checkpoint.")
+    flags.DEFINE_list("tasks", list(TASKS), f"Tasks to train, separated by commas, some of {','.join(TASKS)}.")
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "Random seeds to train each task with, separated by commas.")
+    flags.DEFINE_string("data_dir", None, "Folder of the data sets; by default that of TFKOR_DATA.")
     flags.DEFINE_string("tokenizer_dir", None, "Folder of a tokenizer, if the checkpoint has none.")
-    flags.DEFINE_string("precision", None, "Arithmetic of the encoder: float32, mixed_bfloat16 or mixed_float16.")
-    flags.DEFINE_enum("pooling", None, ("first", "max", "mean"), "What classifiers of sentences see; first by default.")
-    flags.DEFINE_integer("lora_rank", None, "Width of LoRA weights; by default all weights are trained.", lower_bound=0)
-    flags.DEFINE_integer("epochs", None, "Epochs of each task, in place of its own.", lower_bound=1)
-    flags.DEFINE_float("learning_rate", None, "Learning rate of each task, in place of its own.", lower_bound=0)
-    flags.DEFINE_integer("batch_size", None, "Rows of a training step, in place of the task's own.", lower_bound=1)
-    flags.DEFINE_integer("max_train_rows", None, "Train on so many rows only.", lower_bound=1)
+    flags.DEFINE_string("precision", None, "Dtype policy of the encoder: float32, mixed_bfloat16 or mixed_float16.")
+    about = "Pooling of sentence classifiers: the first token, or the maximum or mean over tokens; by default first."
+    flags.DEFINE_enum("pooling", None, ("first", "max", "mean"), about)
+    flags.DEFINE_integer("lora_rank", None, "LoRA rank; by default the whole encoder is trained.", lower_bound=0)
+    about = "Largest number of epochs, for all tasks; by default each has its own."
+    flags.DEFINE_integer("epochs", None, about, lower_bound=1)
+    about = "Peak learning rate, for all tasks; by default each has its own."
+    flags.DEFINE_float("learning_rate", None, about, lower_bound=0)
+    about = "Rows of a training batch, for all tasks; by default each has its own."
+    flags.DEFINE_integer("batch_size", None, about, lower_bound=1)
+    flags.DEFINE_integer("max_train_rows", None, "Train each task on at most this many rows.", lower_bound=1)
 
 
 # === Data ===
@@ -114,14 +123,14 @@ def results_of(task, entry, source):
 
 
 def row_of(entry, source, results):
-    """What leaderboard.json says of a task."""
+    """The entry of a task in leaderboard.json."""
     first = next(iter(results["runs"].values()))
     rebuilt = "rebuilt" in str(find(entry.dataset, source.train))
-    notes = [source.note, "a split that was rebuilt, not the official one" if rebuilt else ""]
+    notes = [source.note, "a rebuilt split, not the official one" if rebuilt else ""]
     cut = FLAGS.max_train_rows is not None and first["train_examples"] >= FLAGS.max_train_rows
     notes.append(f"trained on {first['train_examples']:,} rows" if cut else "")
     return {
-        "figures": {name: results["test"][name] for name in entry.figures},
+        "figures": {name: results["test"][name] for name in entry.metrics},
         "train_examples": first["train_examples"],
         "test_examples": first["test"].get("examples"),
         "note": "; ".join(filter(None, notes)),
@@ -134,9 +143,9 @@ def row_of(entry, source, results):
 
 
 def table(name, rows):
-    """Markdown: the encoder's figures first, the published ones below; one table for each source of them."""
-    models, lines, shown = published_figures(), [f"# {name}", ""], set()
-    ours = {f"{task} {figure}": value for task, row in rows.items() for figure, value in row["figures"].items()}
+    """Markdown: the encoder's metrics first, the published ones below; one table for each group of sources."""
+    models, lines, shown = published_metrics(), [f"# {name}", ""], set()
+    ours = {f"{task} {metric}": value for task, row in rows.items() for metric, value in row["figures"].items()}
     notes = {task: row["note"] for task, row in rows.items() if row["note"]}
     groups = (("KoELECTRA", "LMkor"), ("KLUE",))
     for group in groups:
@@ -145,16 +154,16 @@ def table(name, rows):
         shown |= set(columns)
         if columns:
             links = ", ".join(f"[{source}]({SOURCES[source]})" for source in group)
-            lines += [f"Published figures: {links}", ""]
+            lines += [f"Published metrics: {links}", ""]
             lines += markdown(columns, [(name, cells(columns, ours, notes))] + [
-                (f"{model} ({source})", [f"{figures[c]:.2f}" if c in figures else "" for c in columns])
-                for model, source, figures in chosen
+                (f"{model} ({source})", [f"{metrics[c]:.2f}" if c in metrics else "" for c in columns])
+                for model, source, metrics in chosen
             ])  # fmt: skip
     rest = [column for column in ours if column not in shown]
     if rest:
-        lines += ["No published figures here", "", *markdown(rest, [(name, cells(rest, ours, notes))])]
-    lines += [f"Mean and standard deviation of seeds {', '.join(FLAGS.seeds)}, in percent.", ""]
-    lines += [f"\\* {task}: {note}: not comparable with published figures." for task, note in notes.items()]
+        lines += ["Without published metrics", "", *markdown(rest, [(name, cells(rest, ours, notes))])]
+    lines += [f"Mean and standard deviation over the seeds {', '.join(FLAGS.seeds)}, in percent.", ""]
+    lines += [f"\\* {task}: {note}: not comparable with the published metrics." for task, note in notes.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -175,7 +184,7 @@ def markdown(columns, rows):
 def job():
     if unknown := sorted(set(FLAGS.tasks) - set(TASKS)):
         raise app.UsageError(f"--tasks has {unknown[0]}; expected some of {', '.join(TASKS)}")
-    seeds_of(FLAGS.seeds)  # refuses what no training takes
+    seeds_of(FLAGS.seeds)  # raises UsageError for what is no seed
     if FLAGS.data_dir:
         os.environ["TFKOR_DATA"] = os.path.abspath(FLAGS.data_dir)
     name = FLAGS.name or Path(FLAGS.init_checkpoint).name
@@ -190,19 +199,20 @@ def job():
             failed.append(task)
             continue
         rows[task] = row_of(TASKS[task], source, results)
-        with new_file(folder / "leaderboard.md") as temporary:  # after each task, for those who wait
+        with new_file(folder / "leaderboard.md") as temporary:  # after each task, so that it can be read meanwhile
             temporary.write_text(table(name, rows), "utf-8")
     if not rows:
         raise FileNotFoundError(
-            f"no task was trained: {len(missing)} have no data in {data_dir()}, {len(failed)} failed; name --data_dir"
+            f"no task was trained: {len(missing)} have no data in {data_dir()}, {len(failed)} failed; expected data in "
+            "--data_dir"
         )
     say((folder / "leaderboard.md").read_text("utf-8"))
-    figures = {"encoder": name, "init_checkpoint": FLAGS.init_checkpoint, "seeds": FLAGS.seeds, "tasks": rows}
+    results = {"encoder": name, "init_checkpoint": FLAGS.init_checkpoint, "seeds": FLAGS.seeds, "tasks": rows}
     published = [
-        {"model": model, "source": SOURCES[source], "percent": row} for model, source, row in published_figures()
+        {"model": model, "source": SOURCES[source], "percent": row} for model, source, row in published_metrics()
     ]
-    write_json(folder / "leaderboard.json", figures | {"missing": missing, "failed": failed, "published": published})
-    return figures | {"missing": missing, "failed": failed}
+    write_json(folder / "leaderboard.json", results | {"missing": missing, "failed": failed, "published": published})
+    return results | {"missing": missing, "failed": failed}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Lists the published Korean encoders: sizes, vocabulary, tokenizer, licence, and the options that make them exact.
 
-  python -m tfkor.scripts.list_checkpoints                           a table; a ? marks what no source says
+  python -m tfkor.scripts.list_checkpoints                           a table; ? marks a value that no source confirms
   python -m tfkor.scripts.list_checkpoints --architecture=electra
-  python -m tfkor.scripts.list_checkpoints --json                    one object, all of it
+  python -m tfkor.scripts.list_checkpoints --json                    everything, as one JSON object
 
 The options are keyword arguments of `zoo.load(name, ...)` and `interop.load_pretrained(name, ...)`. The last line
 printed is one JSON object.
@@ -24,28 +24,28 @@ COLUMNS = (
 
 
 def define_flags():
-    flags.DEFINE_enum("architecture", None, NAMES, "Only checkpoints of this architecture.")
-    flags.DEFINE_bool("json", False, "No table; the object has everything that is known of each checkpoint.")
+    flags.DEFINE_enum("architecture", None, NAMES, "List only checkpoints of this architecture.")
+    flags.DEFINE_bool("json", False, "Print one JSON object with all that is known, and no table.")
 
 
 def cells(known):
-    """What a row of the table says of a checkpoint."""
+    """The cells of a checkpoint's row in the table."""
 
-    def told(field, value=None):
+    def marked(field, value=None):
         value = getattr(known, field) if value is None else value
         return f"{value}{'?' if field in known.unverified else ''}"
 
     return (
         known.name,
         known.architecture + (" generator" if known.generator else ""),
-        ", ".join(map(told, ("hidden_size", "num_hidden_layers", "num_attention_heads"))),
-        told("embedding_size", known.embedding_size or "= H"),
-        told("vocab_size", f"{known.vocab_size:,}"),
-        told("max_length"),
+        ", ".join(map(marked, ("hidden_size", "num_hidden_layers", "num_attention_heads"))),
+        marked("embedding_size", known.embedding_size or "= H"),
+        marked("vocab_size", f"{known.vocab_size:,}"),
+        marked("max_length"),
         known.tokenizer,
-        told("lowercase", "lower" if known.lowercase else "cased"),
+        marked("lowercase", "lower" if known.lowercase else "cased"),
         known.normalisation,
-        told("licence"),
+        marked("licence"),
         known.readable,
         ", ".join(f"{name}={value!r}" for name, value in known.options.items()),
         known.source,

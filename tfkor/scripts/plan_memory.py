@@ -1,13 +1,13 @@
-"""What training an encoder takes of a device's memory, and the largest batch that fits; nothing is run or allocated.
+"""Estimates the device memory that training an encoder takes, and the largest batch that fits; nothing is run.
 
   python -m tfkor.scripts.plan_memory                                  BERT-base in float32, 12 GiB, as a classifier
   python -m tfkor.scripts.plan_memory --task=pretraining --model=roberta --size=large --length=512 --device_gib=80
-  python -m tfkor.scripts.plan_memory --batch_size=32 --gradient_checkpointing=true      that batch, tensor by tensor
+  python -m tfkor.scripts.plan_memory --batch_size=32 --gradient_checkpointing=true      this batch, tensor by tensor
 
-The table of the largest batches by length has google-research/bert's beside it, which are for fine-tuning BERT-base
-with Adam in float32 on a GPU of 12 GB. The plan is that of the JAX backend: in float32 within 15% of what XLA plans for
-a CPU (benchmarks/memory_plan.py); bfloat16 is an estimate, as no accelerator's allocator has confirmed it yet. The last
-line printed is one JSON object.
+The table of the largest batches by length also has those of google-research/bert's README, which are for fine-tuning
+BERT-base with Adam in float32 on a GPU of 12 GB. The plan is for the JAX backend: in float32 it is within 15% of what
+XLA plans for a CPU (benchmarks/memory_plan.py); for bfloat16 it is an estimate that has not been compared with an
+accelerator's allocator yet. The last line printed is one JSON object.
 """
 
 from absl import app, flags
@@ -30,24 +30,25 @@ RENAMED = {"accumulation": "gradient_accumulation_steps", "remat": "gradient_che
 
 
 def define_flags():
-    flags.DEFINE_enum("model", "bert", NAMES, "Architecture.")
+    flags.DEFINE_enum("model", "bert", NAMES, "Architecture of the encoder.")
     flags.DEFINE_string("size", "base", "Size of the encoder: tiny, mini, small, base, large ...")
-    flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=1)
-    flags.DEFINE_enum("task", "classifier", ["classifier", "pretraining"], "On the first token; or as run_pretraining.")
-    flags.DEFINE_integer(
-        "gradient_accumulation_steps", 1, "A batch is worked through in so many micro-batches.", lower_bound=1
-    )
-    flags.DEFINE_integer("num_classes", 2, "Of the classifier.", lower_bound=1)
-    flags.DEFINE_integer("max_predictions", None, "Masked positions of a row; by default 15% of it.", lower_bound=1)
-    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer.")
-    flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "For the parts; the table has both.")
-    flags.DEFINE_enum(
-        "gradient_checkpointing", "both", ["true", "false", "both"], "Blocks are recomputed; the table has both."
-    )
-    flags.DEFINE_integer("length", 128, "Ids of a row.", lower_bound=1)
-    flags.DEFINE_integer("batch_size", None, "For the parts; by default the largest that fits.", lower_bound=1)
-    flags.DEFINE_float("device_gib", 12.0, "Memory of the device, 2**30 bytes.", lower_bound=0)
-    flags.DEFINE_float("reserved_gib", 0.5, "What the driver and the libraries take of it.", lower_bound=0)
+    flags.DEFINE_integer("vocab_size", 32_000, "Size of the vocabulary.", lower_bound=1)
+    about = "What is trained: a classifier on the first token, or the objective of run_pretraining."
+    flags.DEFINE_enum("task", "classifier", ["classifier", "pretraining"], about)
+    about = "Number of micro-batches that a batch is split into."
+    flags.DEFINE_integer("gradient_accumulation_steps", 1, about, lower_bound=1)
+    flags.DEFINE_integer("num_classes", 2, "Number of classes of the classifier.", lower_bound=1)
+    flags.DEFINE_integer("max_predictions", None, "Masked positions per row; by default 15% of it.", lower_bound=1)
+    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer of the training.")
+    about = "Dtype policy, for the list of parts; the table has both."
+    flags.DEFINE_enum("precision", "float32", list(PRECISIONS), about)
+    about = "Whether blocks are recomputed in the backward pass, for the list of parts; the table has both."
+    flags.DEFINE_enum("gradient_checkpointing", "both", ["true", "false", "both"], about)
+    flags.DEFINE_integer("length", 128, "Length of a row in tokens, for the list of parts.", lower_bound=1)
+    about = "Rows of a batch, for the list of parts; by default the largest that fits."
+    flags.DEFINE_integer("batch_size", None, about, lower_bound=1)
+    flags.DEFINE_float("device_gib", 12.0, "Memory of the device in GiB (2**30 bytes).", lower_bound=0)
+    flags.DEFINE_float("reserved_gib", 0.5, "Memory that the driver and the libraries take, in GiB.", lower_bound=0)
     define_old_names(RENAMED)
 
 
@@ -71,7 +72,7 @@ def label(precision, recompute):
 
 
 def parts(config, available):
-    """Prints what each part takes at each moment; {label: what the moment takes that needs most}."""
+    """Prints the memory of each part at each moment; returns {label: the memory at the peak}."""
     found, asked = {}, FLAGS.gradient_checkpointing
     for recompute in (False, True) if asked == "both" else (asked == "true",):
         options = options_at(FLAGS.length) | dict(precision=FLAGS.precision, gradient_checkpointing=recompute)
@@ -81,7 +82,7 @@ def parts(config, available):
         plan = max(plans, key=lambda plan: plan.total)
         fits = "fits" if plan.total <= available else "does not fit"
         name = label(FLAGS.precision, recompute)
-        print(f"\n{name}: length {FLAGS.length}, batch {batch_size} {fits}, {largest} is the largest that does")
+        print(f"\n{name}: length {FLAGS.length}, batch {batch_size} {fits}, the largest that fits is {largest}")
         print(f"\n| GiB at | {' | '.join(PARTS)} | all |\n|---|{'--:|' * (1 + len(PARTS))}")
         for each in plans:
             sizes = [getattr(each, part) for part in PARTS] + [each.total]
@@ -96,7 +97,7 @@ def parts(config, available):
 
 
 def table(config, available):
-    """Prints the largest batches by length; {length: {label: batch}}."""
+    """Prints the largest batches by length; returns {length: {label: batch}}."""
     lengths = [length for length in PUBLISHED_BATCHES if length <= config.max_position_embeddings]
     kinds = [(precision, recompute) for precision in PRECISIONS for recompute in (False, True)]
     print(f"\n| length | google-research/bert | {' | '.join(label(*kind) for kind in kinds)} |")
@@ -120,7 +121,7 @@ def job():
     note_old_names(RENAMED)
     available = (FLAGS.device_gib - FLAGS.reserved_gib) * GIB
     if available <= 0:
-        raise app.UsageError(f"--device_gib={FLAGS.device_gib} is not more than --reserved_gib={FLAGS.reserved_gib}")
+        raise app.UsageError(f"--device_gib={FLAGS.device_gib}; expected more than --reserved_gib={FLAGS.reserved_gib}")
     config = encoder_config()
     task = "fine-tuning a classifier" if FLAGS.task == "classifier" else "pretraining"
     print(f"{FLAGS.model}-{FLAGS.size}, {task}, {FLAGS.optimizer}, {FLAGS.device_gib:g} GiB")

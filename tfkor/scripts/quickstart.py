@@ -2,8 +2,8 @@
 
   python -m tfkor.scripts.quickstart
 
-Trains a tokenizer and a BERT encoder on intents176, which ships with tfkor, writes model, exports, pictures and
-results.json into runs/quickstart/, then loads the exported model in a new process and asks it five utterances.
+Trains a tokenizer and a BERT encoder on intents176, which ships with tfkor, writes the model, exports, pictures and
+results.json to runs/quickstart/, then loads the exported model in a new process and classifies five utterances.
 """
 
 import json
@@ -57,9 +57,9 @@ print(json.dumps({"labels": [[x.decode() for x in row] for row in answer["labels
 
 def define_flags():
     flags.DEFINE_string("output_dir", "runs/quickstart", "Folder for the model, the exports and the results.")
-    flags.DEFINE_integer("epochs", EPOCHS, "Epochs at the most.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same model.")
-    flags.DEFINE_integer("max_train_rows", None, "Train on about so many rows only, taken evenly from all the intents.")
+    flags.DEFINE_integer("epochs", EPOCHS, "Largest number of epochs.")
+    flags.DEFINE_integer("seed", 0, "Random seed; the same one gives the same model.")
+    flags.DEFINE_integer("max_train_rows", None, "Train on about this many rows, taken evenly from all intents.")
 
 
 def new_classifier(texts, num_classes=176, seed=0):
@@ -79,7 +79,7 @@ def train(classifier, data, dev, epochs=EPOCHS, seed=0, on_best=None):
 
 
 def evaluate(classifier, folder):
-    """Test figures; writes confusion.png and domains.md."""
+    """Returns the metrics on the test part, in all and by domain; writes confusion.png and domains.md."""
     test = load_intents176("test")
     # classes in the order of intents.tsv, in which the intents of a domain follow one another
     names = [intent.intent for intent in intents176_intents()]
@@ -98,7 +98,7 @@ def evaluate(classifier, folder):
 
 
 def export(classifier, folder):
-    """Writes the exports; returns the share of test rows on which TFLite and the model agree."""
+    """Writes the exports; returns the fraction of test rows on which TFLite and the model agree."""
     export_encoder(classifier.encoder, folder / "encoder", overwrite=True)
     export_classifier(classifier, folder / "ids", overwrite=True)
     export_string_classifier(classifier, folder / "strings", overwrite=True)
@@ -111,7 +111,7 @@ def export(classifier, folder):
 
 
 def tflite_agreement(classifier, path):
-    """The share of test utterances whose likeliest intent is the same by TFLite as by the Keras model."""
+    """The fraction of test utterances for which TFLite and the Keras model predict the same intent."""
     test = load_intents176("test")
     ids, segments = classifier.pack(test)
     lite = TFLiteClassifier(path)
@@ -155,7 +155,7 @@ def job():
     print("asking the exported string model in a new process:")
     answers = ask_in_new_process(folder / "exports")
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    figures = {
+    results = {
         **report,
         "epochs": len(history),
         "training_seconds": round(training_seconds, 1),
@@ -165,9 +165,9 @@ def job():
         "tflite_agreement": agreement,
     }
     details = {"domains": domains, "history": history, "utterances": UTTERANCES, "answers": answers}
-    write_json(folder / "results.json", {**figures, **details})
+    write_json(folder / "results.json", {**results, **details})
     print(f"written to {folder}")
-    return figures
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains, evaluates and uses a text classifier.
+"""Trains, evaluates or applies a text classifier.
 
 Train on files, or on a data set that tfkor knows:
 
@@ -6,20 +6,21 @@ Train on files, or on a data set that tfkor knows:
       --text_column=utterance --label_column=intent --model_dir=runs/intents
   python -m tfkor.scripts.run_classifier --mode=train --dataset=3i4k --model_dir=runs/3i4k
 
-With low-rank weights beside a frozen encoder; three times, with mean and deviation; five folds; with a teacher:
+Train LoRA weights only; with three seeds, for mean and standard deviation; with five folds; with a teacher
+(knowledge distillation):
 
   ... --init_checkpoint=klue/bert-base --lora_rank=8 --learning_rate=3e-4
   ... --seeds=0,1,2
   ... --folds=5
   ... --teacher=runs/large --distillation=0.9 --unlabelled_file=more.txt
 
-Evaluate, and predict a file (plain text with one text a line, or a table with a text column):
+Evaluate, and write predictions for a file (plain text with one text per line, or a table with a text column):
 
   python -m tfkor.scripts.run_classifier --mode=evaluate --model_dir=runs/intents --test_file=test.tsv
   python -m tfkor.scripts.run_classifier --mode=predict --model_dir=runs/intents --input_file=in.txt \\
       --output_file=out.jsonl
 
-Files are TSV, CSV or JSONL, also .gz. The last line printed is one JSON object with the figures.
+Files are TSV, CSV or JSONL, also .gz. The last line printed is one JSON object with the metrics.
 """
 
 import functools
@@ -47,39 +48,43 @@ def define_flags():
     fine_tuning.define_label_smoothing()
     flags.adopt_module_key_flags(fine_tuning)
     # Data
-    flags.DEFINE_string("dataset", None, "A data set that tfkor knows, in place of files: 3i4k, nsmc, korsts ...")
+    flags.DEFINE_string("dataset", None, "Data set that tfkor knows, instead of files: 3i4k, nsmc, korsts ...")
     for name in ("train_file", "dev_file", "test_file"):
         flags.mark_flags_as_mutual_exclusive(("dataset", name))
     flags.DEFINE_enum("train_split", "train", ("train", "dev", "test"), "Part of --dataset to train on.")
     flags.DEFINE_enum("test_split", "test", ("dev", "test"), "Part of --dataset to test on.")
     flags.DEFINE_string("text_column", "text", "Column of the text.")
     flags.DEFINE_string("label_column", "label", "Column of the label.")
-    flags.DEFINE_string("pair_column", None, "Column of the second text, for pairs.")
+    flags.DEFINE_string("pair_column", None, "Column of the second text, for tasks on pairs of texts.")
     flags.DEFINE_enum("label_type", "class", list(ACTIVATIONS), "One class, any number of classes, or a number.")
-    flags.DEFINE_string("label_separator", "|", "What stands between the labels of a multi_label column.")
-    about = "Rows cut from the training data for dev, where there is no dev data."
+    flags.DEFINE_string("label_separator", "|", "Separator between the labels in a multi_label column.")
+    about = "Without dev data: rows of the training data to use as dev, drawn with --seed."
     flags.DEFINE_integer("dev_rows", 2000, about, lower_bound=0)
     # Model
-    about = "Layers of an encoder with random weights, if not the size's."
+    about = "Number of layers of an encoder with random weights; by default that of --size."
     flags.DEFINE_integer("num_hidden_layers", None, about, lower_bound=1)
-    flags.DEFINE_enum("pooling", "first", ("first", "max", "mean"), "What of the encoder's output the classifier sees.")
+    about = "Pooling of the encoder's output: the first token, or the maximum or mean over tokens."
+    flags.DEFINE_enum("pooling", "first", ("first", "max", "mean"), about)
     # Training
-    share = fine_tuning.SHARE
-    flags.DEFINE_float("token_dropout", 0.0, "Share of tokens replaced by [MASK] in training.", **share)
-    flags.DEFINE_float("subword_dropout", 0.0, "Words fall into other pieces in each epoch; try 0.3.", **share)
-    about = "Weight of R-Drop: better without pretraining, at twice the time; try 1."
+    fraction = fine_tuning.FRACTION
+    flags.DEFINE_float("token_dropout", 0.0, "Fraction of the tokens to replace by [MASK] in training.", **fraction)
+    about = "Subword regularisation: how often words are split into other pieces than usual in training; try 0.3."
+    flags.DEFINE_float("subword_dropout", 0.0, about, **fraction)
+    about = "Weight of the R-Drop loss, which takes twice the time and helps without pretraining; 0 is off, try 1."
     flags.DEFINE_float("r_drop", 0.0, about, lower_bound=0)
-    flags.DEFINE_bool("balanced", False, "Weigh each class the same, however many rows it has.")
-    flags.DEFINE_string("teacher", None, "Folder of a fine-tuned classifier to learn from, beside the labels.")
-    about = "Of its probabilities: the higher, the more the unlikely classes count."
+    flags.DEFINE_bool("balanced", False, "Weight the loss so that all classes count the same, whatever their size.")
+    flags.DEFINE_string("teacher", None, "Knowledge distillation: folder of a fine-tuned classifier to learn from.")
+    about = "Knowledge distillation: temperature of the teacher's softmax; with a high one unlikely classes count more."
     flags.DEFINE_float("temperature", 2.0, about)
     flags.register_validator("temperature", lambda value: value > 0, "expected more than 0")
-    flags.DEFINE_float("distillation", 0.5, "Weight of what the teacher says; the labels have the rest.", **share)
-    flags.DEFINE_string("unlabelled_file", None, "More texts, which the teacher labels.")
-    about = 'Share of dev texts that are kept by the "none of these" threshold.'
-    flags.DEFINE_float("none_acceptance", 0.95, about, **share)
+    about = "Knowledge distillation: weight of the teacher's loss; that of the labels has the rest."
+    flags.DEFINE_float("distillation", 0.5, about, **fraction)
+    about = "Knowledge distillation: file of further texts, which the teacher labels."
+    flags.DEFINE_string("unlabelled_file", None, about)
+    about = 'Fraction of the dev texts that the "none of these" (out-of-scope) threshold accepts.'
+    flags.DEFINE_float("none_acceptance", 0.95, about, **fraction)
     # Prediction
-    flags.DEFINE_integer("top_k", 3, "Labels to write for each text.", lower_bound=1)
+    flags.DEFINE_integer("top_k", 3, "Number of labels to write for each text.", lower_bound=1)
 
 
 def read_file(path, labelled=True):
@@ -103,13 +108,13 @@ def load_splits():
     else:
         raise app.UsageError("--mode=train needs --train_file or --dataset; found neither")
     train, test = fine_tuning.with_test_rows(train, test)
-    if dev is None and not FLAGS.folds:  # else it is cut from what each fold trains on
+    if dev is None and not FLAGS.folds:  # with --folds it is cut from what each run trains on
         train, dev = cut_dev(train)
-    return fine_tuning.fewer(train), dev, test
+    return fine_tuning.sampled(train), dev, test
 
 
 def known_splits():
-    """The parts of --dataset; dev may also be what is trained on or tested on."""
+    """(train, dev, test) of --dataset; no dev where the part is already trained on or evaluated on."""
     taken = {"train": FLAGS.train_split, "test": FLAGS.test_split}
     taken["dev"] = None if "dev" in taken.values() else "dev"
     known = {*splits_of_datasets().get(FLAGS.dataset, ()), FLAGS.train_split} - {None}
@@ -149,7 +154,7 @@ def build_classifier(train, labels=None):
 def train():
     for name in ("temperature", "distillation", "unlabelled_file"):
         if FLAGS[name].present and not FLAGS.teacher:
-            raise app.UsageError(f"--{name}={FLAGS[name].value} is of no use without --teacher: name its folder")
+            raise app.UsageError(f"--{name}={FLAGS[name].value} has no effect without --teacher; expected both")
     splits = functools.cache(load_splits)
 
     def make(train):
@@ -190,7 +195,7 @@ def evaluate():
 
 
 def evaluation_data():
-    """TextData of --test_file, or of that part of --dataset which --test_split names."""
+    """TextData of --test_file, or of the part --test_split of --dataset."""
     if not FLAGS.dataset:
         return read_file(FLAGS.test_file)
     known = splits_of_datasets().get(FLAGS.dataset)

@@ -5,8 +5,9 @@
   python -m tfkor.scripts.run_parser --format=conllu --train_file=ko_kaist-ud-train.conllu --model_dir=runs/ud
   python -m tfkor.scripts.run_parser --mode=predict --model_dir=runs/ud --input_file=in.txt --output_file=out.jsonl
 
---use_tags gives the parser the true parts of speech, as KLUE-baseline does. Without, predictions are of texts, one a
-line, whose words stand between blanks; with, of a file in --format. The last line printed is one JSON object.
+With --use_tags the gold parts of speech are an input of the parser, as in KLUE-baseline, and --input_file is a file in
+--format. Without, it has one sentence per line, its words separated by spaces. The last line printed is one JSON object
+with the metrics.
 """
 
 from absl import flags
@@ -24,7 +25,7 @@ def define_flags():
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
     flags.DEFINE_enum("format", "klue_dp", list(READERS), "Format of the files.")
-    flags.DEFINE_bool("use_tags", False, "Whether the true parts of speech go in.")
+    flags.DEFINE_bool("use_tags", False, "Use the gold parts of speech as an input.")
 
 
 def make(train):

@@ -1,14 +1,15 @@
-"""Pretrains BERT, ALBERT, RoBERTa or ELECTRA on shards of create_pretraining_data.
+"""Pretrains BERT, ALBERT, RoBERTa or ELECTRA on the shards of create_pretraining_data.
 
   python -m tfkor.scripts.run_pretraining --shards=runs/shards --model=electra --size=small --steps=100000 \\
       --batch_size=128 --learning_rate=5e-4 --precision=mixed_bfloat16 --model_dir=runs/electra
   python -m tfkor.scripts.run_pretraining --recipe=bert_hour --shards=runs/shards --model_dir=runs/bert
   KERAS_BACKEND=jax python -m tfkor.scripts.run_pretraining ...     on the JAX backend
 
---strategy says which devices train. On several machines each runs the same command: TF_CONFIG says who is who, on JAX
-KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port,host:port), KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID.
+--strategy chooses the devices to train on. On several machines each runs the same command; the roles come from
+TF_CONFIG, on JAX from KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port,host:port), KERAS_DISTRIBUTION_NUM_PROCESSES and
+KERAS_DISTRIBUTION_PROCESS_ID.
 
-The same command goes on with a run that ended, in whatever way. --model_dir then holds encoder/ with its tokenizer, for
+The same command resumes a run that was stopped or killed. In the end --model_dir holds encoder/ with its tokenizer, for
 run_classifier --init_checkpoint, generator/ for ELECTRA, log.jsonl and checkpoints/. The last line printed is one JSON
 object with the metrics.
 """
@@ -42,16 +43,16 @@ RENAMED = {
 
 
 def define_flags():
-    flags.DEFINE_string("recipe", None, "A recipe of tfkor.recipes, whose settings become the defaults.")
+    flags.DEFINE_string("recipe", None, "Name of a module of tfkor.recipes, whose settings become the defaults.")
     define_config_flags(PretrainingConfig, choices={"model": NAMES})
     define_old_names(RENAMED)
 
 
 def read_config():
-    """The PretrainingConfig of --recipe and the flags; what the command line says wins.
+    """The PretrainingConfig of --recipe and the flags; flags on the command line take precedence.
 
     Raises:
-      UsageError: names the flag.
+      UsageError: a flag has a wrong value; the message names it.
     """
     note_old_names(RENAMED)
     settings = recipe_settings()
@@ -64,7 +65,7 @@ def read_config():
 
 
 def recipe_settings():
-    """What a recipe sets; if the command line says how long to train, without the recipe's own time."""
+    """The settings of --recipe, without its steps and hours if the command line has one of them."""
     if not FLAGS.recipe:
         return {}
     try:
@@ -79,11 +80,11 @@ def recipe_settings():
 
 
 def check_tfrecords():
-    """UsageError for flags that would mean nothing with --tfrecords."""
+    """Raises UsageError for flags that have no effect with --tfrecords."""
     names = [field.name for field in dataclasses.fields(PretrainingConfig) if field.metadata["of_rows"]]
     if FLAGS.tfrecords and (found := [f"--{name}" for name in names if FLAGS[name].present]):
         raise app.UsageError(
-            f"found {', '.join(found)} with --tfrecords, whose rows are made; expected them with --shards"
+            f"found {', '.join(found)} with --tfrecords, whose rows are fixed; expected them only with --shards"
         )
 
 
@@ -94,7 +95,7 @@ def load_start(config, tokenizer):
     folder, names = Path(config.init_checkpoint), config.objective.encoder_names
     folders = {name: folder / name for name in names if (folder / name / "config.json").is_file()}
     options = dict(dtype=config.precision, **dropout(config), **tfkor.zoo.known_options(config.init_checkpoint))
-    if not folders and not tfkor.zoo.is_own(folder):  # the shards say what google-research's files don't
+    if not folders and not tfkor.zoo.is_own(folder):  # google-research's files don't have it, the shards do
         options["lowercase"] = tokenizer.normalizer.lowercase
     sources = folders or {"encoder": folder}
     start = {name: tfkor.zoo.load_with_heads(source, **options) for name, source in sources.items()}
@@ -111,7 +112,7 @@ def dropout(config):
 
 
 def make_model(config, tokenizer, start):
-    """The objective with its encoders; `start`: what `load_start` found to take weights from."""
+    """The objective with its encoders, with the weights of `start`, which is what `load_start` returns."""
     from tfkor.pretraining.starting import take_heads
 
     encoder = make_encoder(config, tokenizer, start.get("encoder"))
@@ -156,7 +157,7 @@ def make_optimizer(config):
 
 
 def data_settings(config, tokenizer, shards):
-    """{name: value} of the data that decide the run, as plan.json keeps them: what they are, not where they lie."""
+    """{name: value} that identify the training data in plan.json by content, so that they may be moved."""
     values = {"tokenizer": tokenizer.fingerprint[:16]}
     if shards is None:
         return values | {"tfrecords": [Path(name).name for name in config.tfrecords]}
@@ -165,7 +166,7 @@ def data_settings(config, tokenizer, shards):
 
 
 class Samples:
-    """Prints the metrics of an evaluation, and what the model predicts for a few rows."""
+    """Callback that prints the metrics of an evaluation, and the predictions for a few rows."""
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
@@ -184,7 +185,7 @@ def job():
 
 
 def train(config):
-    """Trains, or goes on; returns the metrics of the end."""
+    """Trains or resumes; returns the metrics at the end."""
     import keras
 
     from tfkor.data import ShardFolder

@@ -1,12 +1,13 @@
-"""Trains, evaluates or applies a model that answers questions on texts: KorQuAD 1.0, KLUE-MRC.
+"""Trains, evaluates or applies a model for extractive question answering: KorQuAD 1.0, KLUE-MRC.
 
   python -m tfkor.scripts.run_qa --train_file=KorQuAD_v1.0_train.json --dev_file=KorQuAD_v1.0_dev.json \\
       --init_checkpoint=klue/bert-base --max_length=384 --model_dir=runs/korquad
   python -m tfkor.scripts.run_qa --mode=evaluate --model_dir=runs/korquad --test_file=KorQuAD_v1.0_dev.json
   python -m tfkor.scripts.run_qa --mode=predict --model_dir=runs/korquad --input_file=in.tsv --output_file=out.jsonl
 
-Files are JSON as SQuAD's; to predict, lines of question, tab and context. Where questions without an answer are among
-the training or dev data, the model says so of others too. The last line printed is one JSON object with the figures.
+Files are JSON in SQuAD's format; --input_file has lines of question, tab and context. If the training or dev data have
+unanswerable questions, the model may also predict that there is no answer. The last line printed is one JSON object
+with the metrics.
 """
 
 import functools
@@ -25,15 +26,16 @@ def define_flags():
     fine_tuning.define_flags(max_length=384, batch_size=16, learning_rate=3e-5)
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
-    about = "Pieces from the beginning of one window of a context to that of the next; 128, or less to fit."
+    about = "Tokens from the start of one window of a context to that of the next; by default 128, or less if it must."
     flags.DEFINE_integer("stride", None, about, lower_bound=1)
-    flags.DEFINE_integer("max_question", 64, "Pieces of a question; the others are cut off.", lower_bound=1)
-    flags.DEFINE_integer("max_answer", 30, "Pieces of an answer.", lower_bound=1)
-    flags.DEFINE_float("null_threshold", 0.0, "How much likelier no answer must be than the best one.")
+    flags.DEFINE_integer("max_question", 64, "Longest question in tokens; longer ones are truncated.", lower_bound=1)
+    flags.DEFINE_integer("max_answer", 30, "Longest answer in tokens.", lower_bound=1)
+    about = "\"No answer\" is predicted where its score exceeds that of the best answer by more than this."
+    flags.DEFINE_float("null_threshold", 0.0, about)
 
 
 def make(train, read):
-    """A new task; the whole files say whether there may be no answer, so that all folds have the same figures."""
+    """A new task; `unanswerable` is decided from the whole files, so that all folds have the same metrics."""
     from tfkor.tasks import QuestionAnswerer
 
     texts = list(dict.fromkeys(train.contexts)) + train.questions

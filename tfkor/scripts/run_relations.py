@@ -1,11 +1,12 @@
-"""Trains, evaluates or applies a model of the relation of two entities in a sentence: KLUE-RE.
+"""Trains, evaluates or applies a relation extractor for two entities in a sentence: KLUE-RE.
 
   python -m tfkor.scripts.run_relations --train_file=klue-re-v1.1_train.json --dev_file=klue-re-v1.1_dev.json \\
       --init_checkpoint=klue/bert-base --model_dir=runs/re
   python -m tfkor.scripts.run_relations --mode=evaluate --model_dir=runs/re --test_file=klue-re-v1.1_dev.json
   python -m tfkor.scripts.run_relations --mode=predict --model_dir=runs/re --input_file=in.json --output_file=out.jsonl
 
-Files are JSON as KLUE-RE's; to predict, they need no label. The last line printed is one JSON object with the figures.
+Files are JSON in KLUE-RE's format; --input_file needs no labels. The last line printed is one JSON object with the
+metrics.
 """
 
 from absl import flags
@@ -22,8 +23,8 @@ def define_flags():
     fine_tuning.define_test_rows()
     fine_tuning.define_label_smoothing()
     flags.adopt_module_key_flags(fine_tuning)
-    flags.DEFINE_bool("typed", True, "Whether the entities' markers have their types; KLUE-baseline's have none.")
-    flags.DEFINE_integer("top_k", 3, "Relations to write for each sentence.", lower_bound=1)
+    flags.DEFINE_bool("typed", True, "Mark entities with their types; KLUE-baseline's markers have none.")
+    flags.DEFINE_integer("top_k", 3, "Number of relations to write for each sentence.", lower_bound=1)
 
 
 def make(train):

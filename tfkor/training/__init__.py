@@ -1,4 +1,4 @@
-"""How models are trained: the loop, the compiled step, optimizers, schedules, callbacks, checkpoints, progress."""
+"""Training: the loop, the compiled step, optimizers, schedules, callbacks, checkpoints, progress."""
 
 from tfkor.lazy import at_first_use
 

@@ -1,17 +1,18 @@
-"""Callbacks: objects that a training calls at its events.
+"""Callbacks: objects whose methods a training calls at its events.
 
-One has any of these methods; those that it doesn't have are not called:
+A callback may have any of these methods; none is required:
 
   on_step_end(step, metrics)              after each training step, counted from 1. The metrics are scalars on the
                                           device: float(metrics["loss"]) waits for them, and slows the training down
-  on_log(step, metrics)                   pretraining: after each line of the log, a dict of numbers
+  on_log(step, metrics)                   pretraining: after each log line; metrics: a dict of numbers
   on_evaluation(step, metrics, batch)     pretraining: after each evaluation; `batch` is one of the held-out batches
   on_epoch_end(epoch, metrics)            fine-tuning: after each epoch, counted from 1, and its evaluation. The model
                                           still has the weights that were evaluated
   on_train_end(metrics)                   at the end: the metrics of the last evaluation in pretraining, of the best
                                           epoch in fine-tuning, whose weights the model then has
 
-An exception that one raises ends the training; pretraining saves a checkpoint first, if it was in `on_evaluation`.
+An exception that a callback raises ends the training; pretraining saves a checkpoint before, if it came from
+`on_evaluation`.
 
     class StopAtNaN:
         def on_epoch_end(self, epoch, metrics):
@@ -22,9 +23,11 @@ An exception that one raises ends the training; pretraining saves a checkpoint f
 """
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 
-def call(callbacks, method: str, *arguments):
+def call(callbacks: Iterable, method: str, *arguments):
     """Calls a method of those callbacks that have it."""
     for callback in callbacks:
         if (function := getattr(callback, method, None)) is not None:
@@ -32,16 +35,16 @@ def call(callbacks, method: str, *arguments):
 
 
 class TensorBoard:
-    """Writes the numbers of each epoch, or of each line of the log, for TensorBoard.
+    """Writes the metrics of each epoch, or of each log line in pretraining, for TensorBoard.
 
     Args:
-      log_dir: a folder; it is made.
+      log_dir: a folder, which is created if it does not exist.
 
     Raises:
       ModuleNotFoundError: TensorBoard is not installed.
     """
 
-    def __init__(self, log_dir):
+    def __init__(self, log_dir: str | Path):
         try:
             from tensorboard.compat.proto.event_pb2 import Event
             from tensorboard.compat.proto.summary_pb2 import Summary

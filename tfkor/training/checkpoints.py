@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written under another name, with checksums, and renamed."""
+"""Checkpoints that are complete or absent: each is written to a temporary folder, with checksums, and then renamed."""
 
 import hashlib
 import json
@@ -18,16 +18,17 @@ NAME = re.compile(r"step-(\d+)$")
 class Checkpoints:
     """The last `keep` checkpoints of a run, each a folder `step-00001000` under `folder`.
 
-    A checkpoint is groups of arrays, one .npz each, and state.json: the step, whatever else the run needs to go on, and
-    the SHA-256 of each .npz.
+    A checkpoint consists of groups of arrays, one .npz each, and state.json: the step, whatever else the run needs to
+    resume, and the SHA-256 of each .npz.
 
     Args:
-      folder: made at the first save.
-      keep: how many to keep; None keeps all.
-      on_damage: what to do with a checkpoint that is not whole: "skip" to the one before, with a warning, or "stop".
+      folder: created by the first save.
+      keep: how many checkpoints to keep, the newest ones; None keeps all.
+      on_damage: what `latest` does about a damaged checkpoint: "skip" it with a warning and take the one before, or
+        "stop" with an error.
     """
 
-    def __init__(self, folder, keep: int | None = 3, on_damage: str = "skip"):
+    def __init__(self, folder: str | Path, keep: int | None = 3, on_damage: str = "skip"):
         if on_damage not in ("skip", "stop"):
             raise ValueError(f'on_damage is {on_damage!r}; expected "skip" or "stop"')
         if keep is not None and keep < 1:
@@ -35,7 +36,7 @@ class Checkpoints:
         self.folder, self.keep, self.on_damage = Path(folder), keep, on_damage
 
     def steps(self) -> list[int]:
-        """The steps of the checkpoints that are there, ascending; they may be damaged."""
+        """The steps of the checkpoints in the folder, ascending; some may be damaged."""
         if not self.folder.is_dir():
             return []
         found = (NAME.match(path.name) for path in self.folder.iterdir() if path.is_dir())
@@ -45,14 +46,14 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}"
 
     def save(self, step: int, groups: dict, state: dict | None = None):
-        """Writes a checkpoint and then removes the oldest beyond `keep`; a failure leaves what was there as it was.
+        """Writes a checkpoint, then removes the oldest ones beyond `keep`; a failure leaves existing checkpoints alone.
 
         Args:
           groups: {group: {name: array}}.
-          state: what JSON can hold.
+          state: a dict that JSON can hold.
 
         Raises:
-          OSError: it could not be written; the message names the newest checkpoint that is whole.
+          OSError: it could not be written; the message names the newest checkpoint before it.
         """
         self.remove_leftovers()
         try:
@@ -83,7 +84,7 @@ class Checkpoints:
         """Returns (groups, state) of a checkpoint.
 
         Raises:
-          ValueError: a file of it is missing or not what was written.
+          ValueError: a file of it is missing or damaged.
         """
         path = self.path(step)
         try:
@@ -101,8 +102,8 @@ class Checkpoints:
                 groups[file.stem] = {key.replace("|", "/"): arrays[key] for key in arrays.files}
         return groups, state
 
-    def latest(self):
-        """Returns (step, groups, state) of the newest whole checkpoint, or None if there is none at all.
+    def latest(self) -> tuple[int, dict, dict] | None:
+        """Returns (step, groups, state) of the newest complete checkpoint, or None if there are no checkpoints.
 
         Raises:
           ValueError: one is damaged and `on_damage` is "stop", or all are.
@@ -115,43 +116,43 @@ class Checkpoints:
                 return (step, *self.load(step))
             except ValueError as error:
                 if self.on_damage == "stop":
-                    raise ValueError(f"{error}. Delete that folder to go on with the one before") from error
+                    raise ValueError(f"{error}. Delete that folder to resume from the one before") from error
                 logging.warning("%s; it is skipped", error)
         if steps:
-            raise ValueError(f"{self.folder}: none of its {len(steps)} checkpoints is whole; expected at least one")
+            raise ValueError(f"{self.folder}: none of its {len(steps)} checkpoints is complete; expected at least one")
         return None
 
     def remove_leftovers(self):
-        """Removes what a save left behind that was killed."""
+        """Removes the temporary folders of saves that were killed."""
         for path in self.folder.glob(".step-*.tmp-*"):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def arrays_of(groups: dict) -> dict:
-    """{group: variables} -> {group: {name: array}}, a group's names in the order of its variables."""
+    """{group: variables} -> {group: {name: array}}, where the names keep the order of the variables."""
     return {
         group: {f"{i:04d}/{v.path}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
         for group, variables in groups.items()
     }
 
 
-def assign_arrays(groups: dict, arrays: dict, source="checkpoint"):
-    """Gives {group: variables} the values that `arrays_of` took of them.
+def assign_arrays(groups: dict, arrays: dict, source: str | Path = "checkpoint"):
+    """Assigns the values that `arrays_of` returned to {group: variables}.
 
     Raises:
-      ValueError: their number or shapes differ; `source` is named.
+      ValueError: their number or shapes differ; the message names `source`.
     """
     for group, variables in groups.items():
         found = list(arrays[group].values())
         if [value.shape for value in found] != [tuple(v.shape) for v in variables]:
             raise ValueError(
                 f"{source}: its {len(found)} arrays of the {group} are not those of this run, {len(variables)}; "
-                "expected the same settings as the run was begun with"
+                "expected the same settings as when the run was started"
             )
         for variable, value in zip(variables, found, strict=True):
             variable.assign(value)
 
 
-def sha256(path):
+def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
-"""What is compiled, and when: known to the step of each backend."""
+"""When a step is compiled by XLA; used by the steps of both backends."""
 
 import keras
 
-LEARNING_RATE = "learning_rate"  # beside the arrays of a batch, on its way into the compiled step
+LEARNING_RATE = "learning_rate"  # the key under which a batch carries it into the compiled step
 
 
 def run_on_accelerator() -> bool:

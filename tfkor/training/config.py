@@ -1,4 +1,4 @@
-"""Configs whose fields say what they mean, what they may be, and whether they may change when a run is resumed."""
+"""Configs whose fields carry a help text, their bounds, and whether they may change when a run is resumed."""
 
 import dataclasses
 import json
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 
 class ConfigError(ValueError):
-    """A field of a config can't have its value: the message names the field, what was found, what was expected."""
+    """A field of a config has a wrong value; the message names the field, what was found and what was expected."""
 
 
-def option(default, help, *, lower=None, upper=None, choices=None, may_change=False, of_rows=False):
-    """A field of an Options.
+def option(
+    default, help: str, *, lower=None, upper=None, choices=None, may_change: bool = False, of_rows: bool = False
+):
+    """A dataclass field of a subclass of Options.
 
     Args:
-      help: a sentence for the users of a program.
-      lower, upper: the least and the largest number that it may be.
-      choices: what it may be, for a str.
+      help: the help text of its flag.
+      lower, upper: its bounds, for a number, both allowed.
+      choices: its possible values, for a str.
       may_change: whether a run may be resumed with another value.
-      of_rows: whether it says how rows are made, and means nothing where they were made before (TFRecords).
+      of_rows: whether it decides how rows are made; it then has no effect on TFRecords, whose rows are fixed.
     """
     metadata = dict(help=help, lower=lower, upper=upper, choices=choices, may_change=may_change, of_rows=of_rows)
     return dataclasses.field(default=default, metadata=metadata)
@@ -27,10 +29,10 @@ def option(default, help, *, lower=None, upper=None, choices=None, may_change=Fa
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of configs whose fields are made by `option`; one checks itself when it is made.
+    """Base of configs whose fields are made by `option`; a config validates itself when it is made.
 
     Raises:
-      ConfigError: a field that has another type, or is out of its bounds.
+      ConfigError: a field has the wrong type, or is out of its bounds.
     """
 
     def __post_init__(self):
@@ -40,16 +42,16 @@ class Options:
         self.check()
 
     def check(self):
-        """Looks at fields that depend on each other; raises ConfigError."""
+        """Validates fields that depend on each other; raises ConfigError."""
 
     def fixed(self) -> dict:
-        """{field: value as JSON has it} of all that a run is resumed with as it was begun."""
+        """{field: value as JSON has it} of the fields that may not change when a run is resumed."""
         fields = [field.name for field in dataclasses.fields(self) if not field.metadata["may_change"]]
         return json.loads(json.dumps({name: getattr(self, name) for name in fields}))
 
 
 def kind_of(config_class: type, name: str):
-    """(the type of a field, whether it may be None); a tuple of str is `tuple`."""
+    """(type of a field, whether it may be None); for a tuple of str the type is `tuple`."""
     hint = typing.get_type_hints(config_class)[name]
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     optional = type(None) in typing.get_args(hint)
@@ -58,7 +60,7 @@ def kind_of(config_class: type, name: str):
 
 
 def checked(field, kind, value):
-    """A value as the field has it, an int as a float where it is one, a list as a tuple."""
+    """The value, converted to the type of the field: an int to a float, a list to a tuple."""
     (kind, optional), limits = kind, field.metadata
     if value is None and optional:
         return None
@@ -84,47 +86,49 @@ def checked(field, kind, value):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Options):
-    """How a run trains, logs, evaluates and saves, whatever its model and its data are.
+    """How a run trains, logs, evaluates and saves, for any model and any data.
 
         TrainingConfig(steps=10_000, learning_rate=5e-4, eval_every=500)
 
-    Exactly one of `steps` and `train_hours` is not None. With `train_hours` some steps are timed first and undone, and
-    the number of steps that fit is kept in the run's plan.json.
+    Exactly one of `steps` and `train_hours` is given. With `train_hours`, a few steps are timed and undone first; the
+    number of steps that fit into the time is kept in the run's plan.json.
 
     Raises:
-      ConfigError: names the field, what was found, what was expected.
+      ConfigError: a field has a wrong value.
     """
 
-    steps: int | None = option(None, "Training steps.", lower=1)
+    steps: int | None = option(None, "Number of training steps.", lower=1)
     train_hours: float | None = option(
-        None, "Time to train instead: the number of steps is fitted to it, and kept.", lower=0.001
+        None, "Hours to train, instead of steps; the number of steps that fit is measured at the start.", lower=0.001
     )
-    learning_rate: float = option(5e-4, "Highest learning rate.", lower=0.0)
+    learning_rate: float = option(5e-4, "Peak learning rate.", lower=0.0)
     schedule: str = option(
-        "linear", "Decay in a line, to a peak in the middle, or as a power.", choices=("linear", "triangular", "poly")
+        "linear",
+        "Learning rate: linear decay, a peak in the middle of the run, or polynomial decay.",
+        choices=("linear", "triangular", "poly"),
     )
     warmup: float = option(
-        0.1, "Fraction of the steps in which the learning rate rises; triangular has 0.5.", lower=0.0, upper=1.0
+        0.1, "Fraction of the steps before the peak of the learning rate; triangular has 0.5.", lower=0.0, upper=1.0
     )
-    power: float = option(2.0, "Of the schedule poly.", lower=0.0)
-    clip_norm: float = option(1.0, "Largest norm of the gradient.", lower=1e-6)
+    power: float = option(2.0, "Exponent of the schedule poly.", lower=0.0)
+    clip_norm: float = option(1.0, "Largest global norm of the gradients, to which they are clipped.", lower=1e-6)
     gradient_accumulation_steps: int = option(
-        1, "A batch is worked through in so many micro-batches: less memory.", lower=1, may_change=True
+        1, "Number of micro-batches that a batch is split into, to save memory.", lower=1, may_change=True
     )
-    jit_compile: bool | None = option(None, "XLA on TensorFlow; auto: on GPU and TPU.", may_change=True)
-    log_every: int = option(50, "Steps between lines of log.jsonl.", lower=1, may_change=True)
+    jit_compile: bool | None = option(None, "Compile with XLA on TensorFlow; auto: on GPU and TPU.", may_change=True)
+    log_every: int = option(50, "Steps between log lines.", lower=1, may_change=True)
     eval_every: int = option(
-        1000, "Steps between evaluations; 0: at the end only.", lower=0, may_change=True, of_rows=True
+        1000, "Steps between evaluations on held-out data; 0: only at the end.", lower=0, may_change=True, of_rows=True
     )
     eval_batches: int = option(
-        8, "Held-out batches of an evaluation, or as many as there are.", lower=1, may_change=True, of_rows=True
+        8, "Largest number of held-out batches of an evaluation.", lower=1, may_change=True, of_rows=True
     )
-    save_every: int = option(500, "Steps between checkpoints; 0: at the end only.", lower=0, may_change=True)
-    keep: int = option(3, "Checkpoints to keep.", lower=1, may_change=True)
+    save_every: int = option(500, "Steps between checkpoints; 0: only at the end.", lower=0, may_change=True)
+    keep: int = option(3, "Number of checkpoints to keep, the newest ones.", lower=1, may_change=True)
     on_damage: str = option(
-        "skip", "What to do with a damaged checkpoint.", choices=("skip", "stop"), may_change=True
+        "skip", "When resuming: skip a damaged checkpoint, or stop.", choices=("skip", "stop"), may_change=True
     )
-    tensorboard_dir: str | None = option(None, "Folder for TensorBoard.", may_change=True)
+    tensorboard_dir: str | None = option(None, "Folder to write TensorBoard logs to.", may_change=True)
 
     def check(self):
         if (self.steps is None) == (self.train_hours is None):
@@ -133,7 +137,7 @@ class TrainingConfig(Options):
             raise ConfigError(f"power is {self.power}; expected more than 0")
 
     def schedule_of(self, steps: int):
-        """The learning rate of each step of a run of so many, a WarmupDecay."""
+        """The learning rate schedule of a run of this many steps, a WarmupDecay."""
         from tfkor.training.optimizers import WarmupDecay
 
         warmup = 0.5 if self.schedule == "triangular" else self.warmup

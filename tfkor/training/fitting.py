@@ -27,14 +27,14 @@ def fine_tune(
     jit_compile: bool | None = None,
     **options,
 ) -> list[dict]:
-    """Trains a model, an encoder with a head on it; returns the metrics of each epoch.
+    """Fine-tunes a model, an encoder with a head on it; returns the metrics of each epoch.
 
     Args:
       loss, batches: see TrainStep and fit_epochs.
       idle: variables that the loss does not depend on.
       learning_rate, warmup, weight_decay, clip_norm, ema: see build_optimizer.
-      layer_decay, unfreeze_epochs: the learning rate from a layer to the one below, and after how many epochs one more
-        layer is trained, from the last one down; see layer_rates.
+      layer_decay: factor of the learning rate from each layer to the one below; see layer_rates.
+      unfreeze_epochs: epochs after which one more layer is trained, from the last one down; see layer_rates.
       jit_compile: see TrainStep.
       options: of fit_epochs: evaluate, monitor, patience, callbacks, on_best, log_dir, views.
     """
@@ -62,25 +62,27 @@ def fit_epochs(
     views: int = 1,
     callbacks=(),
 ) -> list[dict]:
-    """Trains for up to `epochs` and leaves the weights of the best one in the model, averaged if the optimizer does.
+    """Trains for up to `epochs` epochs; at the end the model has the weights of the best one.
+
+    If the optimizer keeps a moving average of the weights, that is what is evaluated and kept.
 
     Args:
       batches: tfkor.data.Batches; `batches.epoch(i)` gives the same batches for the same i.
-      evaluate: `() -> dict of metrics`, called after each epoch; without it the last weights count as the best.
-      monitor: the metric that says which epoch is best; the larger the better, and NaN is the worst.
-      patience: stop after so many epochs without a better one; None never stops early.
-      on_best: called after each better epoch, to save what is there.
-      log_dir: a folder for TensorBoard; short for the callback.
-      views: how often a batch holds each of its rows; examples/s counts a row once.
+      evaluate: `() -> dict of metrics`, called after each epoch; without it the last epoch counts as the best.
+      monitor: the metric that decides which epoch is best: larger is better, and NaN is the worst.
+      patience: early stopping after this many epochs without a better one; None never stops early.
+      on_best: called after each epoch that is the best so far, to save the model.
+      log_dir: a folder for TensorBoard; adds that callback.
+      views: how often a batch contains each of its rows (2 with R-Drop); examples/s counts a row once.
       callbacks: objects with on_step_end, on_epoch_end, on_train_end; see tfkor.training.callbacks.
 
-    Ctrl-C ends the training, it isn't raised: the best weights so far stay in the model.
+    Ctrl-C ends the training without an exception: the model then has the best weights so far.
 
     Returns:
-      A list with a dict for each whole epoch: epoch, loss, seconds, examples_per_second and the metrics of `evaluate`.
+      A dict for each completed epoch: epoch, loss, seconds, examples_per_second and the metrics of `evaluate`.
 
     Raises:
-      FloatingPointError: the loss of an epoch is not a finite number.
+      FloatingPointError: the mean loss of an epoch is not finite.
     """
     callbacks = [*callbacks, *([] if log_dir is None else [TensorBoard(log_dir)])]
     trainer = Epochs(step, epochs, views, callbacks)
@@ -107,14 +109,14 @@ def fit_epochs(
 
 
 def is_better(metric: float, best: float) -> bool:
-    """Whether a metric is larger; any is better than NaN, a correlation of equal predictions for example."""
+    """Whether `metric` is larger; any number is better than NaN, such as a correlation of constant predictions."""
     return metric > best or (math.isnan(best) and not math.isnan(metric))
 
 
 class Epochs(Trainer):
-    """The epochs of a fine-tuning; evaluation and the choice of the best are up to `fit_epochs`."""
+    """The training loop of a fine-tuning; evaluation and the choice of the best epoch are left to `fit_epochs`."""
 
-    recent = 20  # steps whose mean loss the progress shows
+    recent = 20  # the progress shows the mean loss of this many steps
 
     def __init__(self, step_fn, epochs, views, callbacks):
         super().__init__(step_fn, callbacks)
@@ -122,8 +124,8 @@ class Epochs(Trainer):
         self.losses, self.progress = [], None
 
     def train_epoch(self, batches, epoch):
-        """One epoch with progress; returns its epoch, loss, seconds and examples_per_second."""
-        drawn = batches.epoch(epoch)  # first, as it may change their number
+        """Trains one epoch and shows its progress; returns its epoch, loss, seconds and examples_per_second."""
+        drawn = batches.epoch(epoch)  # before len(batches), which it may change
         self.losses, self.progress = [], Progress(f"epoch {epoch + 1}/{self.epochs}", len(batches))
         self.train_on(drawn)
         loss = mean(self.losses)

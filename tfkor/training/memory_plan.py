@@ -1,9 +1,9 @@
-"""What a training step holds in the device's memory, tensor by tensor, and the largest batch that fits.
+"""Estimates the device memory of a training step, tensor by tensor, and the largest batch that fits.
 
 The tensors are those that XLA keeps for the step that TrainStep compiles on JAX (float32 on the CPU, its scheduler set
-to save memory): `compiled_memory` asks the compiler, benchmarks/memory_plan.py compares. A step is longest on memory at
-one of a few moments, and the plan is of the worst of them. Numbers for bfloat16 follow from the same list and are
-estimates: no accelerator's allocator has confirmed them yet.
+to save memory): `compiled_memory` asks the compiler, benchmarks/memory_plan.py compares. The memory of a step peaks at
+one of a few moments, and the plan is for the one that needs most. Numbers for bfloat16 follow from the same list; they
+are estimates that have not been compared with an accelerator's allocator yet.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import numpy as np
 
 GIB = 2**30
 PRECISIONS = {"float32": 4, "mixed_bfloat16": 2}  # bytes of an activation; weights and gradients are float32
-OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values that are kept for each weight
-FLOAT32, RANDOM_BITS = 4, 8  # bytes of a value; the second is what XLA keeps of a dropout, by its own account
+OPTIMIZERS = {"adamw": 2, "lamb": 2, "sgd": 0}  # float32 values per weight in the optimizer's state
+FLOAT32, RANDOM_BITS = 4, 8  # bytes per value; the second is for the random bits that XLA keeps of a dropout
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
 
 # google-research/bert, README: the largest batch for fine-tuning BERT-base with Adam, float32, on a GPU of 12 GB
@@ -22,7 +22,7 @@ PUBLISHED_BATCHES = {64: 64, 128: 32, 256: 16, 320: 14, 384: 12, 512: 6}
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes of each part at a moment of a step; `tensors` is {name: bytes} of all but weights and optimizer."""
+    """Bytes of each part at one moment of a step; `tensors` is {name: bytes} of all but weights and optimizer."""
 
     moment: str
     weights: int
@@ -34,12 +34,12 @@ class MemoryPlan:
     tensors: dict
 
     @property
-    def total(self):
+    def total(self) -> int:
         return sum(getattr(self, part) for part in PARTS)
 
 
 def plan_memory(config, batch_size: int, length: int, **options) -> MemoryPlan:
-    """Returns the MemoryPlan of the moment that needs most; arguments as in `memory_moments`."""
+    """Returns the MemoryPlan of the moment that needs most memory; arguments as in `memory_moments`."""
     return max(memory_moments(config, batch_size, length, **options), key=lambda plan: plan.total)
 
 
@@ -61,11 +61,11 @@ def memory_moments(
     Args:
       config: a BertConfig, AlbertConfig, RobertaConfig or ElectraConfig.
       optimizer, precision: names in OPTIMIZERS and PRECISIONS.
-      gradient_checkpointing: as the encoder's: each block is computed a second time in the backward pass.
+      gradient_checkpointing: whether each block is recomputed in the backward pass, as set on the encoder.
       predictions: P, the masked positions of a row for the MLM head; 0 for a TextClassifier on the pooled output.
       num_classes: C of the classifier.
       generator: the ElectraConfig of a generator that shares the embeddings; `config` is then the discriminator's.
-      gradient_accumulation_steps: the batch is worked through in so many micro-batches.
+      gradient_accumulation_steps: the number of micro-batches that the batch is split into.
 
     Raises:
       ValueError: an unknown optimizer or precision, a config with relative attention, rows longer than the position
@@ -79,7 +79,7 @@ def memory_moments(
     if generator and not predictions:
         raise ValueError("predictions is 0; expected the masked positions of a row, which the generator fills in")
     if getattr(config, "relative_attention", False):
-        raise ValueError("relative_attention is True; expected false: the plan does not have the tensors of it")
+        raise ValueError("relative_attention is True; expected False: the plan does not include its tensors")
     part = -(-batch_size // gradient_accumulation_steps)
     head = "rtd" if generator else "mlm" if predictions else "classifier"
     sizes = dict(batch_size=part, length=length, activation_bytes=PRECISIONS[precision])
@@ -103,7 +103,7 @@ def memory_moments(
 
 
 def with_generator(moments, generator):
-    """The moments of a discriminator, with what its generator (a Step) holds meanwhile, and the generator's own."""
+    """The moments of a discriminator, with what its generator (a Step) holds at the time, and the generator's own."""
     gradients = {"gradients of the generator": FLOAT32 * generator.own_weights()}
     own = {"the generator's loss": generator.moments()["the loss"]}
     for moment, parts in moments.items():
@@ -172,13 +172,13 @@ class Step:
         return sum(count for name, count in self.weights.items() if not name.endswith("embeddings"))
 
     def moments(self):
-        """{moment: {part: {name: bytes}}}; weights and the optimizer's values are there all the time."""
+        """{moment: {part: {name: bytes}}}; weights and the optimizer's state are there all the time."""
         weights = self.weights
         head = {"gradients of the head": FLOAT32 * (weights["head"] + weights["pooler"])}
         blocks = {"gradients of the blocks": FLOAT32 * (weights["blocks"] + weights["projection"])}
         tables = {"gradients of the embeddings": FLOAT32 * (weights["word embeddings"] + weights["other embeddings"])}
         kept = self.kept()
-        recomputed = self.block(" of the block that is computed again") if self.recompute else {}
+        recomputed = self.block(" of the block that is recomputed") if self.recompute else {}
         casts = {"weights in bfloat16": self.bytes * sum(weights.values())} if self.bytes < FLOAT32 else {}
         moments = {
             "the loss": {"activations": kept | self.pooled_block(), "logits": self.logits(3), "workspace": casts},
@@ -200,7 +200,7 @@ class Step:
         return moments
 
     def kept(self):
-        """What the forward pass leaves for the backward one: all that a block has, or its input if it is recomputed."""
+        """What the forward pass keeps for the backward pass: all of a block, or its input if it is recomputed."""
         blocks = self.whole_blocks
         if self.recompute:
             return self.embeddings() | {f"inputs of {blocks} blocks": blocks * self.bytes * self.hidden}
@@ -209,7 +209,7 @@ class Step:
 
     def embeddings(self):
         values = self.tokens * self.embedding_size  # [B, S, E]
-        tensors = {"sum of embeddings, deviation from its mean": 2 * self.bytes * values}
+        tensors = {"sum of embeddings, difference from its mean": 2 * self.bytes * values}
         if self.config.hidden_dropout_prob:
             tensors["random bits of the embeddings' dropout"] = RANDOM_BITS * values
         if self.weights["projection"]:
@@ -225,10 +225,10 @@ class Step:
             "exponentials of the scores": FLOAT32 * self.scores,
             "probabilities after dropout": scores,
             "context": hidden,
-            "sum before the first norm, deviation from its mean": 2 * hidden,
+            "sum before the first norm, difference from its mean": 2 * hidden,
             "output of the first norm": hidden,
             "intermediate layer, its erf or tanh, its activation": 3 * inner,
-            "sum before the second norm, deviation from its mean": 2 * hidden,
+            "sum before the second norm, difference from its mean": 2 * hidden,
         }
         if self.config.attention_probs_dropout_prob:
             tensors["random bits of the attention's dropout"] = RANDOM_BITS * self.scores
@@ -237,23 +237,23 @@ class Step:
         return {name + of: size for name, size in tensors.items()}
 
     def pooled_block(self):
-        """What the last block has of all tokens when it computes one position only."""
+        """What the last block keeps of all tokens when it computes only one position."""
         values = 3 * self.bytes * self.hidden
         return {"input, keys and values of the last block": values} if self.head == "classifier" else {}
 
     def in_flight(self):
-        """Gradients on their way through a block."""
+        """The gradients that the backward pass of a block holds at once."""
         hidden = self.bytes * self.hidden
         return {
             "gradient of the intermediate layer, or of the scores": max(self.bytes * self.inner, FLOAT32 * self.scores),
-            "gradients of keys and values, each with room for both": 4 * hidden,
+            "gradients of keys and values, each in a buffer for both": 4 * hidden,
             "gradients of three hidden states": 3 * hidden,
         }
 
     def logits(self, copies):
         """Logits float32 [B, P, V], or [B, C] of a classifier; their gradient; at the loss, their exponentials.
 
-        The first two stay to the end of the step, where the gradient of the word embeddings is computed from them.
+        The first two are kept to the end of the step, where the gradient of the word embeddings is computed from them.
         """
         size = {
             "mlm": self.batch_size * self.predictions * self.config.vocab_size,
@@ -266,7 +266,7 @@ class Step:
 def compiled_memory(step, batch: dict) -> int:
     """Returns the bytes that XLA plans for a TrainStep: arguments and temporaries. Nothing is allocated or run.
 
-    On a CPU, JAX needs XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED for it to be the least.
+    On a CPU, JAX needs XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED for the smallest value.
 
     Args:
       step: a TrainStep on the JAX backend.

@@ -1,4 +1,4 @@
-"""AdamW and LAMB, and a schedule with warm-up and decay, as google-research/bert's optimization.py has it."""
+"""AdamW and LAMB, and a schedule with warmup and decay, as in google-research/bert's optimization.py."""
 
 import keras
 from keras import ops
@@ -8,13 +8,13 @@ NO_WEIGHT_DECAY = [r"(^|/)(bias|gamma|beta)(:\d+)?$"]  # biases and layer norms;
 
 @keras.saving.register_keras_serializable("tfkor")
 class AdamW(keras.optimizers.AdamW):
-    """Keras' AdamW with right second moments for embeddings (Loshchilov and Hutter 2019).
+    """Keras' AdamW with correct second moments for embeddings (Loshchilov and Hutter 2019).
 
-    On the TensorFlow backend the gradient of a lookup is sparse, and Keras then squares each of the rows that a
-    repeated id has instead of their sum. Dense gradients give what the JAX backend and PyTorch give.
+    On the TensorFlow backend the gradient of an embedding lookup is sparse: a repeated id has several rows, and Keras
+    squares each of them instead of their sum. Here gradients are made dense, as on JAX and in PyTorch.
 
-    `layer_rates`, {path of a variable: (factor, first step)}, multiplies the learning rate of some, from that step on
-    and not at all before it; see `layer_rates` below. It is not part of the config.
+    `layer_rates`, {path of a variable: (factor, first step)}, multiplies the learning rate of a variable by the factor;
+    before the first step it is 0. See the function `layer_rates`. It is not part of the config.
     """
 
     layer_rates = None
@@ -23,7 +23,7 @@ class AdamW(keras.optimizers.AdamW):
         return super().apply(dense_gradients(grads), trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        """The same formula in one operation on the TensorFlow backend; Keras' dozen take twice as long on a CPU."""
+        """The same formula as one TensorFlow operation; the dozen operations of Keras take twice as long on a CPU."""
         learning_rate = self.rate_of(variable, learning_rate)
         if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
             return super().update_step(gradient, variable, learning_rate)
@@ -48,7 +48,7 @@ class AdamW(keras.optimizers.AdamW):
         """The learning rate of a variable in this step."""
         if not self.layer_rates:
             return learning_rate
-        path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's variables have none
+        path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's variables have no path
         factor, first = self.layer_rates.get(path, (1.0, 0))
         return learning_rate * factor * ops.cast(self.iterations >= first, "float32")
 
@@ -62,14 +62,15 @@ class AdamW(keras.optimizers.AdamW):
 
 
 def layer_rates(encoder, decay: float = 1.0, unfreeze_steps: int = 0) -> dict:
-    """{path: (factor, first step)} for AdamW: the deeper a layer, the lower its learning rate, and the later it starts.
+    """{path: (factor, first step)} for AdamW: lower layers have lower learning rates and start later.
 
     Args:
-      decay: of the rate from a layer to the one below (Howard and Ruder 2018; 0.95 in Sun et al. 2019); the head's is
-        1, the last layer's `decay`, that of the embeddings decay ** (L + 1).
+      decay: factor from a layer to the one below (Howard and Ruder 2018; 0.95 in Sun et al. 2019). The head's factor is
+        1, that of the last layer `decay`, that of the embeddings decay ** (L + 1).
       unfreeze_steps: the last layer is trained from this step on, the one below from twice as many, and so on.
     """
-    depth = {id(block): encoder.config.num_hidden_layers - i for i, block in enumerate(encoder.blocks)}  # shared: last
+    # a shared block has the depth of the last layer that uses it
+    depth = {id(block): encoder.config.num_hidden_layers - i for i, block in enumerate(encoder.blocks)}
     layers = [(layer, depth[id(layer)]) for layer in {id(block): block for block in encoder.blocks}.values()]
     above = {id(encoder.pooler), *(id(layer) for layer, _ in layers)}
     below = [layer for layer in encoder.layers if id(layer) not in above]  # embeddings of words and positions
@@ -79,8 +80,8 @@ def layer_rates(encoder, decay: float = 1.0, unfreeze_steps: int = 0) -> dict:
     }
 
 
-def dense_gradients(grads):
-    """Turns the sparse gradients (tf.IndexedSlices) among `grads` into dense ones; does nothing on JAX."""
+def dense_gradients(grads: list) -> list:
+    """Makes the sparse gradients (tf.IndexedSlices) among `grads` dense; does nothing on JAX."""
     if keras.backend.backend() != "tensorflow":
         return grads
     import tensorflow as tf
@@ -90,10 +91,11 @@ def dense_gradients(grads):
 
 @keras.saving.register_keras_serializable("tfkor")
 class Lamb(keras.optimizers.Optimizer):
-    """Adam whose step in each weight is as long as the weight, for large batches (You et al. 2020, algorithm 2).
+    """LAMB: Adam with each variable's update scaled to the norm of its weights (You et al. 2020, algorithm 2).
 
-    As in google-research/albert's lamb_optimizer.py the decay is inside the ratio, and what does not decay (see
-    `exclude_from_weight_decay`) is not rescaled either. Keras' own Lamb decays outside of it.
+    For large batches. As in google-research/albert's lamb_optimizer.py the weight decay is part of the update whose
+    norm is taken, and variables without decay (see `exclude_from_weight_decay`) are not rescaled either. Keras' own
+    Lamb applies the decay outside of the trust ratio.
     """
 
     def __init__(
@@ -137,8 +139,8 @@ class Lamb(keras.optimizers.Optimizer):
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate that rises from 0 to `peak` over `warmup_steps`, then falls to 0 at `total_steps`.
 
-    It falls in a line, or with a `power` other than 1 as (1 - fraction of the way) ** power, google-research/bert's
-    polynomial decay.
+    The decay is linear, or with a `power` other than 1 polynomial: (1 - fraction of the decay steps) ** power, as in
+    google-research/bert.
     """
 
     def __init__(self, peak: float, warmup_steps: int, total_steps: int, power: float = 1.0):
@@ -152,7 +154,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.power = power
 
     def __call__(self, step):
-        step = ops.cast(step, "float32") + 1.0  # the first step already moves
+        step = ops.cast(step, "float32") + 1.0  # so that the first step has a rate above 0
         rising = ops.clip(step / max(self.warmup_steps, 1), 0.0, 1.0)
         left = (self.total_steps + 1 - step) / max(self.total_steps + 1 - self.warmup_steps, 1)
         falling = ops.clip(left, 0.0, 1.0) ** self.power
@@ -172,11 +174,14 @@ def build_optimizer(
     precision: str = "float32",
     rates: dict | None = None,
 ) -> keras.optimizers.Optimizer:
-    """Returns AdamW with a warm-up over the fraction `warmup` of `total_steps`, decay to 0 and clipping by global norm.
+    """Returns AdamW with warmup over the fraction `warmup` of `total_steps`, decay to 0 and clipping by global norm.
 
-    Biases and layer norms do not decay. `ema` is the momentum of a moving average of the weights, see
-    `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling. `rates`: what
-    `layer_rates` gives.
+    Biases and layer norms have no weight decay. `ema` is the momentum of a moving average of the weights, see
+    `TrainStep.averaged_weights`; 0 keeps none. `precision="mixed_float16"` adds dynamic loss scaling. `rates` is the
+    result of `layer_rates`.
+
+    Raises:
+      ValueError: `ema` is not a momentum.
     """
     if not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}; expected a momentum, from 0 (no average) to less than 1")

@@ -1,4 +1,4 @@
-"""A line that says how far a long job is."""
+"""A progress line for long jobs."""
 
 import sys
 import time
@@ -7,11 +7,13 @@ import time
 class Progress:
     """Prints `title  step/total  examples/s  time left  metrics` to standard error.
 
-    One line that rewrites itself on a terminal; elsewhere a line every `every` seconds. `done`: steps that were done
-    before, by a run that this one goes on with.
+    On a terminal the line is rewritten; elsewhere a new one is printed every `every` seconds. `done` is the number of
+    steps that a resumed run had done before.
     """
 
-    def __init__(self, title, total, unit="examples", every=10.0, stream=None, done=0):
+    def __init__(
+        self, title: str, total: int, unit: str = "examples", every: float = 10.0, stream=None, done: int = 0
+    ):
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
@@ -19,8 +21,8 @@ class Progress:
         self.start = self.printed = time.monotonic()
         self.steps, self.units = done, 0
 
-    def update(self, units=0, **metrics):
-        """Counts a step that did `units` units of work; a metric may be a function, called only when it is printed."""
+    def update(self, units: int = 0, **metrics):
+        """Counts a step of `units` units; a metric may be a function, which is called only when it is printed."""
         self.steps += 1
         self.units += units
         if time.monotonic() - self.printed >= self.every:
@@ -47,7 +49,7 @@ class Progress:
             self.stream.flush()
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         return time.monotonic() - self.start
 
 

@@ -1,7 +1,7 @@
-"""One compiled step, of training or of inference: what TensorFlow's (step_tensorflow) and JAX's (step_jax) share.
+"""Compiled steps of training and inference, on top of step_tensorflow or step_jax.
 
-XLA compiles a function once for each shape of its batch, so batches of a few static shapes are what it wants. Plain
-TensorFlow graphs, which the CPU runs, are traced once for all of them.
+XLA compiles a function once for each shape of its batch, so batches should have few different shapes. Plain TensorFlow
+graphs, which run on the CPU, are traced once for all shapes.
 """
 
 import contextlib
@@ -29,23 +29,24 @@ class TrainStep:
     """`step(batch)` updates the model and returns a dict of scalars, `loss` among them.
 
     `loss_fn(batch) -> (loss, metrics)` is written in keras.ops and calls `model` with `training=True`; `batch` is a
-    dict of NumPy arrays. The scalars stay on the device until somebody reads them, so steps queue up. On JAX the
-    variables live in the compiled step meanwhile: `sync()` writes them back into the model and the optimizer.
+    dict of NumPy arrays. The scalars stay on the device until they are read, so the next steps can be queued. On JAX
+    the compiled step holds the values of the variables: `sync()` writes them back into the model and the optimizer.
 
         step = TrainStep(model, optimizer, model.objective, clip_norm=1.0)
         metrics = step(batch)
         print(float(metrics["loss"]))
 
     Args:
-      jit_compile: None means XLA on GPU and TPU, and plain graphs on the CPU, where XLA's compile time isn't won back
-        in a short training. JAX always compiles.
-      variables: the ones to train, if not all that are trainable: those that the loss does not depend on should not be
-        among them, since their weights would decay.
+      jit_compile: None means XLA on GPU and TPU, and plain graphs on the CPU, where a short training does not make up
+        for the time that XLA needs to compile. JAX always compiles.
+      variables: the variables to train; None trains all trainable ones. Leave out those that the loss does not depend
+        on, since weight decay would shrink them.
       clip_norm: gradients of a larger global norm are scaled down to it; the metrics then have `gradient_norm`.
-      gradient_accumulation_steps: a batch is worked through in so many micro-batches, whose gradients are added up:
-        less memory.
-      strategy: a tf.distribute.Strategy, in whose scope model and optimizer were made. Each replica gets its part.
-      static_shapes: all batches have one shape, which TensorFlow's graph then knows; JAX always does.
+      gradient_accumulation_steps: the number of micro-batches that a batch is split into, to save memory; their
+        gradients are summed.
+      strategy: a tf.distribute.Strategy, in whose scope model and optimizer were made. Each replica gets a part of the
+        batch.
+      static_shapes: trace TensorFlow's graph for each shape of a batch, so that it knows the shape, as JAX always does.
 
     With `gradient_accumulation_steps` or `strategy` the loss of a batch must be the sum of the losses of its parts, and
     so must the metrics: weights that sum to 1 over the batch do that.
@@ -72,25 +73,25 @@ class TrainStep:
         self.compiled = backend_module().compile_training(self, compiles_each_shape(jit_compile))
 
     def __call__(self, batch: dict, learning_rate: float | None = None) -> dict:
-        """Trains on `batch`; with a `learning_rate` the optimizer, made with a number as its rate, takes that one."""
+        """Trains on `batch`; a `learning_rate` replaces the optimizer's, which must be a number and no schedule."""
         if learning_rate is not None:
             batch = {**batch, LEARNING_RATE: np.float32(learning_rate)}
         return self.compiled(batch)
 
     def sync(self):
-        """Waits for other workers, and brings the variables of model and optimizer up to date."""
+        """Waits for other workers, and updates the variables of model and optimizer."""
         self.compiled.sync()
 
-    def variables(self):
-        """(those that are trained, the model's others, the optimizer's)."""
+    def variables(self) -> tuple[list, list, list]:
+        """(trained variables, other variables of the model, variables of the optimizer)."""
         trained = {id(variable) for variable in self.trained}
         others = [variable for variable in self.model.variables if id(variable) not in trained]
         return self.trained, others, self.optimizer.variables
 
     @contextlib.contextmanager
     def averaged_weights(self):
-        """Inside, the model has the moving averages of its weights, where the optimizer keeps them."""
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # of one that scales the loss
+        """Within this context the model has the moving average of its weights, if the optimizer keeps one."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # of a LossScaleOptimizer
         if not optimizer.use_ema:
             yield
             return

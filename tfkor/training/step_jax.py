@@ -1,4 +1,4 @@
-"""The compiled step on JAX: a function of (state, batch), the state being the values of all variables."""
+"""The compiled step on JAX: a function of (state, batch), where the state is the values of all variables."""
 
 import jax
 import keras
@@ -24,7 +24,7 @@ def compile_inference(model, fn):
 
 
 class JaxStep:
-    """Keeps the state from step to step, until `sync` writes it back into the variables."""
+    """Keeps the state between steps; `sync` writes it back into the variables."""
 
     def __init__(self, step):
         self.step, self.state = step, None
@@ -32,7 +32,7 @@ class JaxStep:
 
     def __call__(self, batch):
         if self.state is None:
-            # copies: the step gives its buffers away, and the variables keep theirs until sync()
+            # copies, since the step donates its buffers, and the variables need theirs until sync()
             self.state = [[keras.ops.copy(v.value) for v in group] for group in self.step.variables()]
         metrics, self.state = self.fn(self.state, sharded(batch))
         return metrics

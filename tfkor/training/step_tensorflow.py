@@ -16,7 +16,7 @@ def compile_training(step, jit_compile):
 
 
 def compile_inference(model, fn):
-    """`fn` as a graph; TensorFlow's variables are in it."""
+    """`fn` as a graph, which reads TensorFlow's variables itself."""
     return OneDevice(fn, run_on_accelerator())
 
 
@@ -34,7 +34,7 @@ def training_function(step, jit_compile):
     def accumulated(batch):
         if step.gradient_accumulation_steps == 1:
             return gradients_of(batch)
-        of_micro_batch = tf.function(gradients_of, autograph=False)  # traced once, called for each
+        of_micro_batch = tf.function(gradients_of, autograph=False)  # traced once, called for each micro-batch
         parts = [of_micro_batch(part) for part in split_batch(batch, step.gradient_accumulation_steps)]
         return tf.nest.map_structure(lambda *values: tf.add_n(values), *parts)
 
@@ -43,7 +43,7 @@ def training_function(step, jit_compile):
         step.optimizer.apply(gradients, step.trained)
         return metrics
 
-    if step.strategy is None:  # XLA makes one pass over each weight of what are a dozen operations
+    if step.strategy is None:  # XLA fuses a dozen operations into one pass over each weight
         apply = tf.function(apply, jit_compile=True, autograph=False)
 
     def update(batch):
@@ -56,7 +56,7 @@ def training_function(step, jit_compile):
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
             metrics = context.all_reduce(tf.distribute.ReduceOp.SUM, metrics)
-        # Keras adds the gradients of all replicas up, which has been done
+        # Keras sums the gradients of all replicas; that has been done above
         return {**metrics, **apply(gradients, 1 / replicas)}
 
     return update
@@ -74,7 +74,7 @@ class OneDevice:
     def __init__(self, fn, jit_compile, static_shapes=False):
         import tensorflow as tf
 
-        self.fn = tf.function(fn, jit_compile=jit_compile, autograph=False)  # no Python loops: faster to trace
+        self.fn = tf.function(fn, jit_compile=jit_compile, autograph=False)  # has no Python loops to convert
         self.static_shapes = static_shapes
         self.traced = {}
 

@@ -1,4 +1,4 @@
-"""The loop of every training."""
+"""The training loop of pretraining and fine-tuning."""
 
 import contextlib
 import itertools
@@ -8,16 +8,16 @@ from tfkor.training.callbacks import call
 
 
 class Trainer:
-    """Base of Pretraining and of the epochs of a fine-tuning: they say what `log`, `save` and `evaluate` do, and when.
+    """The training loop; Pretraining and the fine-tuning loop define what `log`, `save` and `evaluate` do, and when.
 
     Args:
       step_fn: a TrainStep.
       callbacks: see tfkor.training.callbacks.
 
     Attributes:
-      step: how many steps were done. steps: how many there will be, or None.
-      metrics: those of the last step, scalars on the device.
-      log_every, save_every, eval_every: in steps; 0 never.
+      step: the number of steps done. steps: the number of steps of the run, or None.
+      metrics: the metrics of the last step, scalars on the device.
+      log_every, save_every, eval_every: intervals in steps; 0 means never.
       stop_signal: the name of the signal that asked the training to end, or None.
     """
 
@@ -31,9 +31,9 @@ class Trainer:
     def train_on(self, batches, end: int | None = None):
         """Trains on batches until there are none left, or up to the step `end`."""
         for batch in batches if end is None else itertools.islice(batches, end - self.step):
-            self.metrics = self.step_fn(batch, self.learning_rate())  # the device computes while this goes on
+            self.metrics = self.step_fn(batch, self.learning_rate())  # runs on the device in the background
             self.step += 1
-            is_last = self.step == self.steps  # the caller saves and evaluates the end
+            is_last = self.step == self.steps  # after the last step the caller saves and evaluates
             self.count(batch)
             call(self.callbacks, "on_step_end", self.step, self.metrics)
             if self.is_due(self.log_every) or self.step == end:
@@ -48,30 +48,30 @@ class Trainer:
     def is_due(self, every: int) -> bool:
         return bool(every) and self.step % every == 0
 
-    # === What a training makes of it ===
+    # === What subclasses define ===
 
     def learning_rate(self):
-        """Of the step to come; None leaves it to the optimizer's schedule."""
+        """The learning rate of the next step; None leaves it to the optimizer's schedule."""
         return None
 
     def count(self, batch):
-        """Called after each step, to count and to show the progress."""
+        """Called after each step, to count examples and show progress."""
 
     def log(self, batch):
-        """Says how the training does; `batch` is that of the last step."""
+        """Logs the metrics; `batch` is the batch of the last step."""
 
     def save(self):
-        """Keeps what is needed to go on from here."""
+        """Saves a checkpoint."""
 
     def evaluate(self):
-        """Computes the metrics of data that are not trained on."""
+        """Computes the metrics on held-out data."""
 
     def stop(self):
-        """Ends the training because of `stop_signal`, by an exception."""
+        """Raises the exception that ends the training after `stop_signal`."""
 
     @contextlib.contextmanager
     def listening(self):
-        """Inside, SIGTERM and Ctrl-C set `stop_signal`, so that the step is ended; a second Ctrl-C ends all at once."""
+        """Inside, SIGTERM and Ctrl-C set `stop_signal`, to end after the current step; a second Ctrl-C ends at once."""
 
         def ask(number, frame):
             if self.stop_signal and number == signal.SIGINT:

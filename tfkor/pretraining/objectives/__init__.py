@@ -1,21 +1,21 @@
-"""What a pretraining minimises. An objective is a file here and a line in OBJECTIVES.
+"""Pretraining objectives. An objective is a file in this folder and an entry of OBJECTIVES.
 
-It is a Keras model that holds the encoders and their heads, and owns all that a run asks of it:
+It is a Keras model that contains the encoders and their heads, and provides all that a run needs:
 
   collate(examples, recipe, vocabulary)   class method: Examples, the rows of a batch, -> the batch, a dict of arrays
-  complete(batch, recipe, keys)           the same for a batch whose masks were drawn before, of TFRecords
+  complete(batch, recipe, keys)           the same for a batch of TFRecords, whose masks are fixed
   of(encoder, pairs, config, start)       class method: the objective of a run, on an encoder; `config` is its
                                           PretrainingConfig, `start` is {name: encoder of a checkpoint}
   objective(batch) -> (loss, {name: part of it})      the sum over a batch, whose weights sum to 1
-  evaluation_metrics(batch) -> {name: metric}         what log lines and evaluations say, without dropout
-  forward_flops(batch_size, recipe)       operations of one forward pass
-  alarms                                  which metrics say that a training goes wrong, see tfkor.pretraining.alarms
+  evaluation_metrics(batch) -> {name: metric}         the metrics of log lines and evaluations, without dropout
+  forward_flops(batch_size, recipe)       FLOPs of one forward pass
+  alarms                                  metrics that show that a training goes wrong, see tfkor.pretraining.alarms
   samples(batch, tokenizer) -> lines      predictions that an evaluation shows
-  encoders, heads, encoder_names          {name: encoder} and {name: its heads} that a run leaves, and their names
+  encoders, heads, encoder_names          {name: encoder} and {name: its heads} that a run saves, and their names
   language_model                          (encoder, MaskedLmHead) for `fill_mask`
-  idle_variables()                        what the loss does not depend on, so that it is not trained
-  papers, pairs_allowed, masking          {architecture: the pairs of its paper}, the pairs that it can learn beside,
-                                          and how its Masking differs from the defaults
+  idle_variables()                        variables that the loss does not depend on, which are not trained
+  papers, pairs_allowed, masking          {architecture: the pairs in its paper}, the pairs that it can be combined
+                                          with, and the arguments of its Masking that differ from the defaults
 """
 
 from tfkor.pretraining.objectives.mlm import MaskedLanguageModel
@@ -28,7 +28,7 @@ OBJECTIVES = {
 
 
 def default_objectives(architecture: str) -> list[str]:
-    """The objectives of an architecture's paper, as a run names them: ["mlm", "nsp"]; ["mlm"] if nobody knows it."""
+    """The objectives of an architecture's paper, for example ["mlm", "nsp"]; ["mlm"] if it is not known."""
     for name, objective in OBJECTIVES.items():
         if architecture in objective.papers:
             pairs = objective.papers[architecture]
@@ -37,7 +37,7 @@ def default_objectives(architecture: str) -> list[str]:
 
 
 def allowed_objectives(architecture: str) -> list[list[str]]:
-    """All that an architecture can be trained on: what its paper's objective allows."""
+    """All objectives that an architecture can be trained with: that of its paper, with each of the allowed pairs."""
     name = default_objectives(architecture)[0]
     return [[name, pairs] if pairs else [name] for pairs in OBJECTIVES[name].pairs_allowed]
 

@@ -1,13 +1,13 @@
-"""Sums over a batch, whose weights say what counts."""
+"""Weighted sums over a batch."""
 
 from keras import ops
 
 
 def weighted_sum(batch, name, values):
-    """The sum of `values` times the batch's `{name}_weights`, of the same shape: a mean, where these sum to 1."""
+    """The sum of `values` times the batch's `{name}_weights` of the same shape; with weights of sum 1 it is a mean."""
     return ops.sum(values * batch[f"{name}_weights"])
 
 
 def accuracy(batch, name, labels, logits):
-    """The weighted share of the labels [...] that have the largest of the logits [..., C]."""
+    """The weighted fraction of the labels [...] that have the largest of the logits [..., C]."""
     return weighted_sum(batch, name, ops.cast(ops.argmax(logits, axis=-1) == batch[labels], "float32"))

@@ -1,4 +1,4 @@
-"""Masked tokens, and pairs of segments: what BERT, ALBERT and RoBERTa learn from."""
+"""Masked language modelling, with or without pairs of segments: BERT, ALBERT, RoBERTa."""
 
 import keras
 import numpy as np
@@ -23,12 +23,12 @@ class MaskedLanguageModel(keras.Model):
 
     Args:
       encoder: an encoder of tfkor.
-      pairs: None, or "nsp" or "sop" for a second loss on the pooled output; the batches say which pairs they hold.
+      pairs: None, or "nsp" or "sop" for a second loss on the pooled output; the batches must have the same pairs.
     """
 
-    papers = {"bert": "nsp", "albert": "sop", "roberta": None}  # {architecture: the pairs of its paper}
+    papers = {"bert": "nsp", "albert": "sop", "roberta": None}  # {architecture: the pairs in its paper}
     pairs_allowed = (None, "nsp", "sop")
-    masking = {}  # where it differs from the defaults of Masking
+    masking = {}  # arguments of Masking that differ from the defaults
     alarms = (Flat("mlm_loss"),)
     encoder_names = ("encoder",)
 
@@ -54,7 +54,7 @@ class MaskedLanguageModel(keras.Model):
 
     @staticmethod
     def complete(batch, recipe, keys):
-        """A batch whose masks and pairs have been drawn -> what the loss takes: weights that sum to 1.
+        """A batch whose masks and pairs are fixed -> what the loss needs: weights that sum to 1.
 
         Args:
           batch: dict with masked_lm_weights [B, P], 0 where there is no prediction, and pair_labels int [B], -1 where
@@ -69,11 +69,11 @@ class MaskedLanguageModel(keras.Model):
             batch["pair_weights"] = (has_pair / max(has_pair.sum(), 1)).astype(np.float32)
         return batch
 
-    # === What a run leaves ===
+    # === What a run saves ===
 
     @property
     def encoders(self):
-        """{name: encoder}, what a run leaves for others to use."""
+        """{name: encoder}, which a run saves."""
         return {"encoder": self.encoder}
 
     @property
@@ -83,11 +83,11 @@ class MaskedLanguageModel(keras.Model):
 
     @property
     def language_model(self):
-        """(encoder, MaskedLmHead) that fill masks in."""
+        """(encoder, MaskedLmHead) that fill in masks."""
         return self.encoder, self.masked_lm_head
 
     def idle_variables(self):
-        """Variables that the loss does not depend on: the pooler of an encoder that learns no pairs."""
+        """Variables that the loss does not depend on: the pooler, if there are no pairs."""
         pooler = getattr(self.encoder, "pooler", None)
         return [] if self.pairs or pooler is None else pooler.variables
 
@@ -102,7 +102,7 @@ class MaskedLanguageModel(keras.Model):
         return token_logits, pair_logits
 
     def objective(self, batch: dict, training: bool = True):
-        """Returns the loss and its parts: mlm_loss, and pair_loss; means over the whole batch, in nats."""
+        """Returns the loss and its parts: mlm_loss, and with pairs pair_loss; means over the whole batch, in nats."""
         return self.losses_of(batch, *self(batch, training=training))
 
     def losses_of(self, batch, token_logits, pair_logits):
@@ -112,7 +112,7 @@ class MaskedLanguageModel(keras.Model):
         return sum(losses.values()), losses
 
     def evaluation_metrics(self, batch: dict) -> dict:
-        """Returns losses, mlm_accuracy, and pair_accuracy, without dropout."""
+        """Returns the losses, mlm_accuracy, and with pairs pair_accuracy, without dropout."""
         token_logits, pair_logits = self(batch)
         loss, losses = self.losses_of(batch, token_logits, pair_logits)
         metrics = {"loss": loss, **losses, "mlm_accuracy": accuracy(batch, "masked_lm", "masked_lm_ids", token_logits)}
@@ -121,11 +121,11 @@ class MaskedLanguageModel(keras.Model):
         return metrics
 
     def forward_flops(self, batch_size: int, recipe) -> int:
-        """Operations of one forward pass over so many rows of a Recipe, matrix products only."""
+        """FLOPs of one forward pass over so many rows of a Recipe, matrix products only."""
         tokens = batch_size * recipe.predictions
         forward = encoder_flops(self.encoder, batch_size, recipe.length)
         return forward + head_flops(self.masked_lm_head, tokens, self.encoder.word_embeddings)
 
     def samples(self, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
-        """A line for some rows of a batch: the text as it is masked, then original -> prediction."""
+        """A line for some rows of a batch: the masked text, then original -> prediction."""
         return masked_tokens(ops.convert_to_numpy(self(batch)[0]), batch, tokenizer, rows, predictions)

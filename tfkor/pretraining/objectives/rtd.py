@@ -1,4 +1,4 @@
-"""Replaced token detection: a generator fills masks in, a discriminator finds its tokens (ELECTRA)."""
+"""Replaced token detection: a generator fills in masks, a discriminator finds the replaced tokens (ELECTRA)."""
 
 import keras
 import numpy as np
@@ -13,22 +13,22 @@ from tfkor.pretraining.randomness import uniforms
 from tfkor.pretraining.samples import masked_tokens
 from tfkor.training.flops import encoder_flops, head_flops
 
-BLOCK = 128  # ids in a block of `sample`
-NOISE = 17  # the stream of random numbers that replaced tokens are sampled with
+BLOCK = 128  # number of ids in a block of `sample`
+NOISE = 17  # stream of random numbers for the sampling of replaced tokens
 
 
 @keras.saving.register_keras_serializable("tfkor")
 class ReplacedTokenDetection(keras.Model):
-    """RTD: a small generator fills masks in, a discriminator says which tokens are not the original ones (ELECTRA).
+    """RTD: a small generator fills in masks, a discriminator predicts which tokens were replaced (ELECTRA).
 
-    Loss: the generator's MLM loss plus 50 times the discriminator's mean binary cross entropy over real tokens; no
-    gradient flows through the sampled tokens (Clark et al. 2020, section 2). A token that was sampled as it had been
+    Loss: the generator's MLM loss plus 50 times the discriminator's mean binary cross entropy without padding; no
+    gradient flows through the sampled tokens (Clark et al. 2020, section 2). A sampled token that equals the original
     counts as original. Samples are drawn with the batch's `sampling_noise`, so the same batch gives the same ones.
 
     Args:
       generator, discriminator: Electra, the generator made with `embeddings=discriminator.embeddings`.
-      discriminator_weight: 50 in the paper.
-      temperature: of the sampling.
+      discriminator_weight: weight of the discriminator's loss; 50 in the paper.
+      temperature: of the generator's softmax when tokens are sampled.
     """
 
     papers = {"electra": None}
@@ -36,7 +36,7 @@ class ReplacedTokenDetection(keras.Model):
     masking = dict(mask_share=0.85, random_share=0.0)
     alarms = (
         Flat("mlm_loss"),
-        Low("rtd_recall", 0.005, 'the discriminator has said "original" nearly everywhere', "take a larger generator"),
+        Low("rtd_recall", 0.005, 'the discriminator predicted "original" nearly everywhere', "use a larger generator"),
     )
     encoder_names = ("encoder", "generator")
 
@@ -65,19 +65,19 @@ class ReplacedTokenDetection(keras.Model):
 
     @classmethod
     def collate(cls, examples, recipe, vocabulary):
-        """Rows -> a batch with masks and what replaces them; see `tfkor.pretraining.objectives`."""
+        """Rows -> a batch with masks, and noise to sample replaced tokens with; see `tfkor.pretraining.objectives`."""
         batch = MaskedLanguageModel.collate(examples, recipe, vocabulary)
         return cls.add_replaced(batch, recipe, examples.keys)
 
     @classmethod
     def complete(cls, batch, recipe, keys):
-        """A batch whose masks have been drawn -> what the loss takes."""
+        """A batch whose masks are fixed -> what the loss needs."""
         return cls.add_replaced(MaskedLanguageModel.complete(batch, recipe, keys), recipe, keys)
 
     @staticmethod
     def add_replaced(batch, recipe, keys):
         """Adds original_word_ids int32 [B, S], sampling_noise float32 [B, P] in [0, 1), token_weights float32 [B, S]
-        of sum 1."""
+        with sum 1."""
         original = batch["input_word_ids"].copy()
         row, column = np.nonzero(batch["masked_lm_weights"])
         original[row, batch["masked_lm_positions"][row, column]] = batch["masked_lm_ids"][row, column]
@@ -87,11 +87,11 @@ class ReplacedTokenDetection(keras.Model):
         batch["token_weights"] = (real / max(real.sum(), 1)).astype(np.float32)
         return batch
 
-    # === What a run leaves ===
+    # === What a run saves ===
 
     @property
     def encoders(self):
-        """{name: encoder}, what a run leaves for others to use."""
+        """{name: encoder}, which a run saves."""
         return {"encoder": self.discriminator, "generator": self.generator}
 
     @property
@@ -101,7 +101,7 @@ class ReplacedTokenDetection(keras.Model):
 
     @property
     def language_model(self):
-        """(encoder, MaskedLmHead) that fill masks in."""
+        """(encoder, MaskedLmHead) that fill in masks."""
         return self.generator, self.masked_lm_head
 
     def idle_variables(self):
@@ -111,7 +111,7 @@ class ReplacedTokenDetection(keras.Model):
     # === The loss ===
 
     def call(self, batch, training=False):
-        """Returns the generator's logits [B, P, V], the discriminator's [B, S], and replaced float32 [B, S] of 0, 1."""
+        """Returns the generator's logits [B, P, V], the discriminator's [B, S], and 1.0 for replaced tokens [B, S]."""
         sequence = self.generator(batch, training=training)["sequence_output"]  # [B, S, H]
         vectors = gather_positions(sequence, batch["masked_lm_positions"])  # [B, P, H]
         token_logits = self.masked_lm_head(vectors, self.generator.word_embeddings)
@@ -139,13 +139,14 @@ class ReplacedTokenDetection(keras.Model):
         return mlm_loss + self.discriminator_weight * rtd_loss, {"mlm_loss": mlm_loss, "rtd_loss": rtd_loss}
 
     def evaluation_metrics(self, batch: dict) -> dict:
-        """Returns losses, mlm_accuracy and generator_entropy in nats; of the discriminator rtd_accuracy, and
-        rtd_precision and rtd_recall for the replaced tokens, and their share, replaced_rate; without dropout."""
+        """Returns metrics without dropout: the losses; mlm_accuracy and generator_entropy (in nats) of the generator;
+        rtd_accuracy of the discriminator, its rtd_precision and rtd_recall for replaced tokens, and their rate,
+        replaced_rate."""
         token_logits, replaced_logits, replaced = self(batch)
         loss, losses = self.losses_of(batch, token_logits, replaced_logits, replaced)
         weights = batch["token_weights"]
         found = ops.cast(replaced_logits > 0, "float32")
-        hits, named, there = (ops.sum(weights * x) for x in (found * replaced, found, replaced))
+        hits, predicted, actual = (ops.sum(weights * x) for x in (found * replaced, found, replaced))
         log_probabilities = ops.log_softmax(token_logits)
         entropy = -ops.sum(ops.exp(log_probabilities) * log_probabilities, axis=-1)
         return {
@@ -154,38 +155,40 @@ class ReplacedTokenDetection(keras.Model):
             "mlm_accuracy": accuracy(batch, "masked_lm", "masked_lm_ids", token_logits),
             "generator_entropy": weighted_sum(batch, "masked_lm", entropy),
             "rtd_accuracy": ops.sum(weights * ops.cast(found == replaced, "float32")),
-            "rtd_precision": hits / ops.maximum(named, 1e-9),
-            "rtd_recall": hits / ops.maximum(there, 1e-9),
-            "replaced_rate": there,
+            "rtd_precision": hits / ops.maximum(predicted, 1e-9),
+            "rtd_recall": hits / ops.maximum(actual, 1e-9),
+            "replaced_rate": actual,
         }
 
     def forward_flops(self, batch_size: int, recipe) -> int:
-        """Operations of one forward pass over so many rows of a Recipe, matrix products only."""
+        """FLOPs of one forward pass over so many rows of a Recipe, matrix products only."""
         forward = sum(encoder_flops(encoder, batch_size, recipe.length) for encoder in self.encoders.values())
         table = self.generator.word_embeddings
         forward += head_flops(self.masked_lm_head, batch_size * recipe.predictions, table)
         return forward + head_flops(self.discriminator_head, batch_size * recipe.length)
 
     def samples(self, batch: dict, tokenizer, rows: int = 3, predictions: int = 4) -> list[str]:
-        """A line for some rows of a batch: the text as it is masked, then original -> the generator's prediction."""
+        """A line for some rows of a batch: the masked text, then original -> the generator's prediction."""
         return masked_tokens(ops.convert_to_numpy(self(batch)[0]), batch, tokenizer, rows, predictions)
 
 
-def make_generator(discriminator, size=None, start=None):
+def make_generator(
+    discriminator: keras.Model, size: float | None = None, start: keras.Model | None = None
+) -> keras.Model:
     """A generator that shares the discriminator's embeddings.
 
     Args:
-      size: its share of the discriminator's width; None takes the paper's.
-      start: an encoder of a checkpoint, whose config and weights it takes.
+      size: its width as a fraction of the discriminator's; None takes the paper's.
+      start: the generator of a checkpoint, whose config and weights are taken; or None.
 
     Raises:
-      ValueError: `size` is not that of `start`.
+      ValueError: `size` is not the width of `start`.
     """
     config = discriminator.config.generator(size)
     if start is not None:
         if size and start.config.hidden_size != config.hidden_size:
             raise ValueError(
-                f"generator_size is {size}, {config.hidden_size} wide; expected none, since the generator of the "
+                f"generator_size is {size}, {config.hidden_size} wide; expected None, since the generator of the "
                 f"checkpoint is {start.config.hidden_size} wide"
             )
         config = start.config
@@ -200,14 +203,14 @@ def make_generator(discriminator, size=None, start=None):
 
 
 def binary_cross_entropy(labels, logits):
-    """Labels 0 or 1 and logits, float32 -> nats of the same shape."""
+    """Labels 0 or 1 and logits, float32 [...] -> the cross entropy in nats [...]."""
     return ops.maximum(logits, 0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def sample(logits, noise):
-    """Draws ids from the distributions of logits [B, P, V] with noise [B, P] in [0, 1), by the inverse of their sum.
+    """Draws ids from the distributions of logits [B, P, V] with noise [B, P] in [0, 1), by inverse transform sampling.
 
-    First the run of BLOCK ids that it falls in, then the id: a running sum over all of V takes ten times as long.
+    First finds the block of BLOCK ids, then the id in it: a cumulative sum over all of V takes ten times as long.
     """
     batch, positions, vocab_size = ops.shape(logits)
     probabilities = ops.pad(ops.softmax(logits), ((0, 0), (0, 0), (0, -vocab_size % BLOCK)))

@@ -1,7 +1,7 @@
 """keras.distribution: data parallel and model parallel training on JAX, in one process or in several.
 
-Each strategy is a function that returns what Devices takes: None, the number of replicas, and whether this process is
-the chief.
+Each strategy is a function that returns the arguments of Devices: None, the number of replicas, and whether this
+process is the chief.
 """
 
 import contextlib
@@ -10,12 +10,12 @@ import os
 import keras
 import numpy as np
 
-PATIENCE = 20  # seconds after which JAX takes a silent process for dead
-LOST = ("Gloo", "NCCL", "UNAVAILABLE", "heartbeat")  # in JAX's errors when a process is gone
+PATIENCE = 20  # seconds without a heartbeat after which JAX considers a process dead
+LOST = ("Gloo", "NCCL", "UNAVAILABLE", "heartbeat")  # words in JAX's errors when a process was lost
 
 
 def join_processes():
-    """Joins the other processes, where Keras' environment variables say that there are some."""
+    """Connects to the other processes, if Keras' environment variables name any."""
     names = [f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")]
     if not any(name in os.environ for name in names):
         return
@@ -30,7 +30,7 @@ def join_processes():
             raise ValueError
     except (ValueError, TypeError, AttributeError):
         given = ", ".join(f"{name}={value}" for name, value in found.items())
-        raise ValueError(f"{given}; expected host1:2222,host2:2222 with 2 and 0 or 1") from None
+        raise ValueError(f"{given}; expected host1:2222,host2:2222 with 2 processes, this one 0 or 1") from None
     jax.distributed.initialize(
         addresses[0], count, number, heartbeat_timeout_seconds=PATIENCE, shutdown_timeout_seconds=PATIENCE
     )
@@ -38,7 +38,7 @@ def join_processes():
 
 @contextlib.contextmanager
 def lost_processes_named():
-    """Turns JAX's error of a collective into one that says what to do; then JAX names the lost process and aborts."""
+    """Turns JAX's error of a collective into one that says what to do; JAX then names the lost process and aborts."""
     try:
         yield
     except RuntimeError as error:
@@ -48,7 +48,7 @@ def lost_processes_named():
 
         raise ConnectionError(
             f"lost another of the {jax.process_count()} processes, so this one, {jax.process_index()}, ends too; JAX "
-            f"says within {PATIENCE} seconds which. Start all again with the same command: they go on from the newest "
+            f"names it within {PATIENCE} seconds. Start all again with the same command: they resume from the newest "
             "checkpoint"
         ) from error
 
@@ -61,11 +61,14 @@ def data_parallel():
 
 
 def model_parallel(model_axis: int):
-    """The kernels of the blocks are cut over `model_axis` devices (Shoeybi et al. 2019), the batch over the others."""
+    """Tensor parallelism: kernels of the blocks are split over `model_axis` devices (Shoeybi et al. 2019).
+
+    The batch is split over the other axis of the device mesh.
+    """
     join_processes()
     devices = keras.distribution.list_devices()
     if len(devices) % model_axis:
-        raise ValueError(f"{len(devices)} devices; expected a multiple of the model axis, {model_axis}")
+        raise ValueError(f"{len(devices)} devices; expected a multiple of model_axis, {model_axis}")
     mesh = keras.distribution.DeviceMesh((len(devices) // model_axis, model_axis), ["batch", "model"], devices)
     layout = keras.distribution.LayoutMap(mesh)
     layout[r".*(query|key|value|intermediate_dense).*kernel"] = (None, "model")
@@ -82,7 +85,7 @@ def is_first_process():
 
 
 def sharded(batch):
-    """A batch of NumPy arrays, the same in all processes -> over the devices of a distribution, if one is set."""
+    """A batch of NumPy arrays, the same in all processes -> split over the devices of a distribution, if one is set."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return batch

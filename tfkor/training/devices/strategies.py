@@ -1,7 +1,7 @@
-"""The strategies by name, and what a training needs to know of its devices.
+"""The distribution strategies by name, and what a training needs to know about its devices.
 
-Data parallel: each replica computes its part of the global batch, and gradients are added up. A batch whose weights sum
-to 1 (tfkor.pretraining) then has the loss, and gives the update, that one device would compute.
+Data parallelism: each replica computes its part of the global batch, and the gradients are summed. With a batch whose
+weights sum to 1 (tfkor.pretraining) the loss and the update are those that a single device would compute.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ STRATEGIES = ("one", *TENSORFLOW_ONLY, *JAX_ONLY)
 
 
 class Devices:
-    """What a training needs to know of its devices.
+    """What a training needs to know about its devices.
 
     Attributes:
       strategy: the tf.distribute.Strategy, or None; for TrainStep.
-      replicas: how many parts the global batch is cut into; its size must be a multiple.
+      replicas: how many parts the global batch is split into; its size must be a multiple of that.
       chief: whether this process writes logs and checkpoints.
     """
 
@@ -26,7 +26,7 @@ class Devices:
 
     @contextlib.contextmanager
     def scope(self):
-        """Models and optimizers are made inside."""
+        """The context in which models and optimizers must be made."""
         with self.strategy.scope() if self.strategy else contextlib.nullcontext():
             yield
 
@@ -36,14 +36,14 @@ def make_devices(name: str = "one", model_axis: int = 2) -> Devices:
 
     Args:
       name: "one"; on the TensorFlow backend "mirrored" (the GPUs of one machine, or logical devices), "multi_worker",
-        "parameter_server" (TF_CONFIG says who is who) and "tpu"; on the JAX backend "data_parallel" and
-        "model_parallel", in one process, or in several, where KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and
-        _PROCESS_ID say so. A worker or a parameter server of "parameter_server" serves, and never returns.
-      model_axis: for model_parallel, over how many devices each layer is cut.
+        "parameter_server" (roles from TF_CONFIG) and "tpu"; on the JAX backend "data_parallel" and
+        "model_parallel", in one process, or in several if KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and
+        _PROCESS_ID are set. In a worker or a parameter server of "parameter_server" this call serves and never returns.
+      model_axis: for model_parallel: the number of devices that each layer is split over.
 
     Raises:
-      ValueError: no such strategy, not for this backend, too few devices, no TPU, or variables of the environment that
-        say something else.
+      ValueError: an unknown strategy, one of the other backend, a wrong number of devices, no TPU, or environment
+        variables that don't fit.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy is {name!r}; expected one of {', '.join(STRATEGIES)}")

@@ -1,4 +1,4 @@
-"""tf.distribute: each of its strategies as what Devices takes, and a training step on it."""
+"""tf.distribute: its strategies as arguments of Devices, and the training step under each."""
 
 import collections
 import contextlib
@@ -29,10 +29,10 @@ def multi_worker():
 
 
 def parameter_server():
-    """Each step is done by the next free worker, while others do theirs: asynchronous (Li et al. 2014).
+    """Asynchronous training: each step is run by the next free worker, in parallel with other steps (Li et al. 2014).
 
-    The chief hands the steps out, and goes on when a worker dies. Workers and parameter servers serve until the chief
-    is gone, and never return.
+    The chief schedules the steps, and continues when a worker dies. In workers and parameter servers this function
+    serves until the chief is gone, and never returns.
     """
     import tensorflow as tf
 
@@ -49,7 +49,7 @@ def parameter_server():
 
 
 def this_task(strategy, kinds):
-    """The task that TF_CONFIG gives this process, which is of one of the `kinds`; the cluster has all of them."""
+    """The task of this process in TF_CONFIG, which must be of one of the `kinds`; the cluster must have all of them."""
     example = {"cluster": {kind: ["host:2222"] for kind in kinds}, "task": {"type": kinds[0], "index": 0}}
     found = os.environ.get("TF_CONFIG", "nothing")
     try:
@@ -66,7 +66,7 @@ def this_task(strategy, kinds):
 
 
 def wait_while_there(address, patience=30):
-    """Returns when nobody has listened at the address for `patience` seconds; at first it waits for somebody to."""
+    """Returns when no server has listened at the address for `patience` seconds; first waits until one does."""
     host, _, port = address.rpartition(":")
     seen, since = False, time.monotonic()
     while not seen or time.monotonic() - since < patience:
@@ -76,7 +76,7 @@ def wait_while_there(address, patience=30):
 
 
 def tpu():
-    """Never run on a TPU by the authors; the calls are those of TensorFlow's guide."""
+    """Not tested on a TPU; the calls are those of TensorFlow's guide."""
     import tensorflow as tf
 
     try:
@@ -84,7 +84,7 @@ def tpu():
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
-    except Exception as error:  # of many kinds, with long messages
+    except Exception as error:  # there are many types, with long messages
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise ValueError(
             f"strategy=tpu: no TPU answers ({reason}); expected a machine with one, or its name in TPU_NAME"
@@ -102,7 +102,7 @@ def distributed_function(strategy, step, jit_compile):
 
 
 class ReplicatedFunction:
-    """`step(part of a batch) -> scalars` as a function of the whole batch, whose parts all replicas work on at once."""
+    """`step(part of a batch) -> scalars` as a function of the whole batch, which the replicas process in parallel."""
 
     def __init__(self, strategy, step, jit_compile):
         import tensorflow as tf
@@ -129,19 +129,19 @@ class ReplicatedFunction:
 
 
 def worker_lost(error):
-    """The error to raise for one of TensorFlow's, which says in many lines that another task is gone."""
+    """The error to raise instead of one of TensorFlow's many-line errors about a lost task."""
     tasks = sorted(set(re.findall(r"/job:(?:worker|ps)/replica:\d+/task:\d+", str(error))))
     task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
     gone = [each for each in tasks if each != f"/job:{task.get('type')}/replica:0/task:{task.get('index')}"]
-    servers = [each for each in gone if each.startswith("/job:ps")]  # what a worker says when it misses one names both
+    servers = [each for each in gone if each.startswith("/job:ps")]  # a worker's error about a lost server names both
     return ConnectionError(
         f"lost {', '.join(servers or gone) or 'a worker'}, so this process ends too. Start all again with the same "
-        "command: they go on from the newest checkpoint"
+        "command: they resume from the newest checkpoint"
     )
 
 
 class CoordinatedFunction:
-    """`step(batch) -> scalars` as a function that a worker calls when it is free; its metrics wait for that."""
+    """`step(batch) -> scalars` as a function that the next free worker runs; reading its metrics waits for that."""
 
     def __init__(self, strategy, step, jit_compile):
         import tensorflow as tf
@@ -151,28 +151,28 @@ class CoordinatedFunction:
             lambda batch: strategy.run(tf.function(step, jit_compile=jit_compile, autograph=False), args=(batch,)),
             autograph=False,
         )
-        self.under_way = collections.deque()
-        self.most = 2 * strategy._num_workers  # so that a free worker finds a batch, and memory does not grow
+        self.pending = collections.deque()
+        self.limit = 2 * strategy._num_workers  # so that a free worker finds a batch, and memory stays bounded
 
     def __call__(self, batch):
         import tensorflow as tf
 
         with lost_tasks_named():
-            while len(self.under_way) >= self.most:
-                self.under_way.popleft().fetch()
+            while len(self.pending) >= self.limit:
+                self.pending.popleft().fetch()
             tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
-            self.under_way.append(self.coordinator.schedule(self.step, args=(tensors,)))
-        return DelayedMetrics(self.under_way[-1])
+            self.pending.append(self.coordinator.schedule(self.step, args=(tensors,)))
+        return DelayedMetrics(self.pending[-1])
 
     def sync(self):
         """Returns when all steps are done."""
         with lost_tasks_named():
             self.coordinator.join()
-        self.under_way.clear()
+        self.pending.clear()
 
 
 class DelayedMetrics(collections.abc.Mapping):
-    """The metrics of a step that a worker does; the first look at one waits for it."""
+    """The metrics of a step that a worker runs; reading the first one waits for it."""
 
     def __init__(self, value):
         self.value = value

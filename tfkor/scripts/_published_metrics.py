@@ -1,15 +1,16 @@
-"""Figures of Korean encoders as their authors publish them, in percent, for the table of `leaderboard`.
+"""Metrics of Korean encoders as their authors published them, in percent, for the table of `leaderboard`.
 
-Compare figures of one source with one another; protocols differ between sources, and from those of tfkor:
+Compare only metrics of one source with each other: the evaluation protocols of the sources differ, and tfkor's is
+another one again.
 
 KoELECTRA  README of monologg/KoELECTRA at commit 024fbdd. NSMC, Naver NER, PAWS, KorNLI (XNLI), KorSTS and question
-           pair on the test part, KorQuAD 1.0 and hate speech on dev. Its configurations name one seed, and evaluate
-           on the scored part during the training where there is no other (NSMC, Naver NER, hate speech, KorQuAD).
+           pair on the test part, KorQuAD 1.0 and hate speech on dev. Its configurations have one seed, and where a task
+           has no other part (NSMC, Naver NER, hate speech, KorQuAD) they evaluate on the reported part during training.
 LMkor      README of kiyoungkim1/LMkor at commit a0212cd: the same tasks, without KorQuAD; it copies the rows of
            KoBERT, HanBERT and KoELECTRA-Base-v3 from KoELECTRA's.
-KLUE       README of KLUE-benchmark/KLUE at commit 3efd987 (Park et al. 2021). It does not say on which part; KLUE's
-           test parts are not public. By KLUE-baseline's code UAS and LAS are macro F1 over head positions and over
-           relations, and the entity F1 of NER is a macro F1 over types.
+KLUE       README of KLUE-benchmark/KLUE at commit 3efd987 (Park et al. 2021). The part is not stated;
+           KLUE's test parts are not public. In KLUE-baseline's code UAS and LAS are macro F1 over head positions and
+           over relations, and the entity F1 of NER is a macro F1 over types.
 """
 
 SENTENCE_TASKS = (
@@ -39,7 +40,7 @@ KLUE_TASKS = (
     "klue-dst joint_goal_accuracy",
     "klue-dst slot_f1",
 )
-# model | figures in the order above, - where there is none
+# model | metrics in the order above, - where none was published
 KOELECTRA = """
 KoBERT             | 89.59 87.92 81.25 79.62 81.59 94.85 66.21 51.75 79.15
 XLM-RoBERTa-Base   | 89.03 86.65 82.80 80.23 78.45 93.80 64.06 64.70 88.94
@@ -77,13 +78,13 @@ SOURCES = {
 }
 
 
-def published_figures():
-    """[(model, source, {"task figure": percent})], in the order of the tables."""
+def published_metrics() -> list[tuple[str, str, dict[str, float]]]:
+    """[(model, source, {"task metric": percent})], in the order of the tables."""
     out = []
     tables = (("KoELECTRA", KOELECTRA, SENTENCE_TASKS), ("LMkor", LMKOR, SENTENCE_TASKS), ("KLUE", KLUE, KLUE_TASKS))
     for source, table, columns in tables:
         for line in table.strip().splitlines():
             model, values = line.split("|")
-            figures = zip(columns, values.split(), strict=True)
-            out.append((model.strip(), source, {name: float(value) for name, value in figures if value != "-"}))
+            metrics = zip(columns, values.split(), strict=True)
+            out.append((model.strip(), source, {name: float(value) for name, value in metrics if value != "-"}))
     return out
