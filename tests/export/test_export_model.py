@@ -91,7 +91,7 @@ def test_bad_flags(model_dir, tmp_path):
     assert done.returncode and "--formats=['ids', 'onnx']: expected some of encoder,ids,strings" in done.stderr
     (tmp_path / "ids").mkdir()
     done = export_model(model_dir=model_dir, output_dir=tmp_path, formats="ids")
-    assert done.returncode == 1 and "ids already; name another folder, or say --overwrite" in done.stderr
+    assert done.returncode == 1 and "ids already; expected another folder, or --overwrite" in done.stderr
     done = export_model(model_dir=tmp_path, output_dir=tmp_path / "out")
     assert done.returncode == 1 and f"error: {tmp_path} has no task.json" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Batches: their layout, their order, and that a stopped run takes the order up again."""
+"""Batches: their layout, their order, and that a resumed run continues it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What is counted between two lines of the log."""
+"""The counters between two lines of the log."""
 
 from tfkor.pretraining.log import Window
 

@@ -1,4 +1,4 @@
-"""The training program: log, evaluation, plan, stopping and going on."""
+"""A pretraining run: log, evaluation, plan, stopping and resuming."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""run_pretraining from end to end: train, go on, start from another run, and what it says of bad flags."""
+"""run_pretraining from end to end: train, resume, start from another run, and the errors of bad flags."""
 
 import json
 import shutil

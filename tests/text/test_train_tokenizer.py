@@ -33,7 +33,7 @@ def test_the_program(tmp_path):
         "characters_per_second": figures["characters_per_second"]
     }
     again = program(*flags)
-    assert again.returncode and "holds a tokenizer; name a new folder" in again.stderr + again.stdout
+    assert again.returncode and "holds a tokenizer already; expected a new folder" in again.stderr + again.stdout
 
 
 @pytest.mark.parametrize(

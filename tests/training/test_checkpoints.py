@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, checked, the last ones kept."""
+"""Checkpoints: complete or absent, checked, the last ones kept."""
 
 import numpy as np
 import pytest

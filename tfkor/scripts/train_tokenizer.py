@@ -187,7 +187,7 @@ def train():
         raise app.UsageError("found --report without --compare; expected both, as a training writes report.json")
     unused = "max_characters" if FLAGS.model == "wordpiece" else "min_frequency"
     if FLAGS[unused].present:
-        raise app.UsageError(f"found --{unused} with --model={FLAGS.model}, on which it has no effect; expected neither"
+        raise app.UsageError(f"found --{unused} and --model={FLAGS.model}, on which it has no effect; expected neither"
             " or another model")
     check_morphemes()
     folder = Path(FLAGS.output_dir)
