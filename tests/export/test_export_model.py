@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the operations of string models
 from conftest import TEXTS
 
 from tfkor.export import TFLiteClassifier
