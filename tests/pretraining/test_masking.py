@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tfkor.pretraining import Masking, PretrainingBatches, Recipe
-from tfkor.pretraining.masking import draw_masks
+from tfkor.pretraining.masking import Vocabulary, draw_masks
 from tfkor.pretraining.randomness import keys, uniforms
+from tfkor.text import Tokenizer
 
 
 def batch_of(shards, units="token", batch_size=64, **options):
@@ -115,3 +116,11 @@ def test_bad_masking_is_named():
     for options in (dict(units="word"), dict(rate=0.0), dict(mask_share=0.9, random_share=0.2), dict(units={})):
         with pytest.raises(ValueError, match=r"expected|exceed"):
             Masking(**options)
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused():
+    tokenizer = Tokenizer.from_vocab(
+        ["<pad>", "<unk>", "<s>", "</s>", "가"], special_tokens=dict(pad="<pad>", unk="<unk>", cls="<s>", sep="</s>")
+    )
+    with pytest.raises(ValueError, match="pretraining needs a mask token, but special_tokens has pad, unk, cls, sep"):
+        Vocabulary.of(tokenizer)

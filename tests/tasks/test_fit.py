@@ -44,6 +44,13 @@ def make(name, **options):
     return kind(encoder, tokenizer=Tokenizer.from_vocab(VOCAB), max_length=12, **own | options), data
 
 
+def test_a_tokenizer_without_the_special_tokens_of_a_row_is_refused():
+    tokenizer = Tokenizer.from_vocab(VOCAB, special_tokens={"unk": "[UNK]", "pad": "[PAD]", "sep": "[SEP]"})
+    encoder = make("classifier")[0].encoder
+    with pytest.raises(ValueError, match="a task needs a cls token, but special_tokens has pad, unk, sep"):
+        TextClassifier(encoder, labels=["a", "b"], tokenizer=tokenizer, max_length=12)
+
+
 class Recorder:
     def __init__(self):
         self.calls = []

@@ -65,7 +65,9 @@ class Vocabulary(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer):
-        special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+        for role in ("pad", "cls", "sep", "mask"):
+            tokenizer.template.required(role, "pretraining")
+        special = list(tokenizer.template.ids.values())
         ordinary_ids = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
         return cls(tokenizer.mask_id, ordinary_ids, np.asarray(tokenizer.continuations))
 

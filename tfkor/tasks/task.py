@@ -187,8 +187,12 @@ class Task:
 
 
 def check_vocabulary(encoder: Backbone, tokenizer: Tokenizer | None) -> None:
-    """Raises ValueError where the tokenizer has ids that the encoder has no embedding of."""
-    if tokenizer is not None and tokenizer.vocab_size > encoder.config.vocab_size:
+    """Raises ValueError where the tokenizer has ids that the encoder has no embedding of, or no [CLS], [SEP] or [PAD]."""
+    if tokenizer is None:
+        return
+    for role in ("pad", "cls", "sep"):
+        tokenizer.template.required(role, "a task")
+    if tokenizer.vocab_size > encoder.config.vocab_size:
         raise ValueError(
             f"the tokenizer has {tokenizer.vocab_size} tokens, the encoder's vocab_size is "
             f"{encoder.config.vocab_size}; expected an encoder with as many or more"
