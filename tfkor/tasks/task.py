@@ -187,7 +187,7 @@ class Task:
 
 
 def check_vocabulary(encoder: Backbone, tokenizer: Tokenizer | None) -> None:
-    """Raises ValueError where the tokenizer has ids that the encoder has no embedding of, or no [CLS], [SEP] or [PAD]."""
+    """ValueError for a tokenizer without [CLS], [SEP] or [PAD], or with ids that the encoder has no embedding of."""
     if tokenizer is None:
         return
     for role in ("pad", "cls", "sep"):
