@@ -91,8 +91,8 @@ def wordpiece_case(config: dict, path: Path) -> bool:
         found = {name: config.get(name, "nothing") for name in ("do_lower_case", "strip_accents")}
         raise ValueError(
             f"{path}: found {found}, which strips accents and so takes Hangul apart; expected do_lower_case or "
-            "strip_accents to be false. If the file is wrong, or there is none, set lowercase (--lowercase or "
-            "--nolowercase)"
+            "strip_accents to be false. If the file is wrong, or there is none, set lowercase to True or "
+            "False"
         )
     if config.get("tokenize_chinese_chars", True) is not True:
         raise ValueError(f"{path}: tokenize_chinese_chars is false; expected true, as in all published Korean models")
