@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +40,6 @@ def architecture_of(encoder: Backbone) -> str:
       ValueError: its class is not in ARCHITECTURES.
     """
     for name, (module, class_name, _) in ARCHITECTURES.items():
-        if (type(encoder).__module__, type(encoder).__qualname__) == (module, class_name):
+        if module in sys.modules and type(encoder) is getattr(sys.modules[module], class_name):
             return name
     raise ValueError(f"{type(encoder).__name__} is not an architecture of tfkor; expected one of {', '.join(NAMES)}")

@@ -1,6 +1,7 @@
 """The tasks by name. A new task is a line here and a file in this folder."""
 
 import importlib
+import sys
 from typing import Any
 
 # name in task.json -> (module, class)
@@ -35,7 +36,7 @@ def name_of(task: Any) -> str:
     Raises:
       ValueError: its class is not in TASKS.
     """
-    for name, line in TASKS.items():
-        if (type(task).__module__, type(task).__qualname__) == line:
+    for name, (module, class_name) in TASKS.items():
+        if module in sys.modules and type(task) is getattr(sys.modules[module], class_name):
             return name
     raise ValueError(f"{type(task).__name__} is not a task of tfkor; expected one of {', '.join(NAMES)}")
