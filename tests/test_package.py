@@ -139,6 +139,19 @@ def test_importing_tfkor_imports_nothing_heavy():
     assert python("-c", code, cwd=ROOT) == "[]\n"
 
 
+@pytest.mark.parametrize("name", ["AlbertConfig", "TextClassifier"])
+def test_what_is_imported_first_registers_all_architectures(name):
+    """So that Keras loads a model.keras with a Bert in it, whatever of tfkor was imported."""
+    code = f"""
+from tfkor import {name}
+import keras
+from tfkor.models.registry import ARCHITECTURES
+names = ["tfkor>" + encoder for _, encoder, _ in ARCHITECTURES.values()]
+print([name for name in names if keras.saving.get_registered_object(name) is None])
+"""
+    assert python("-c", code, cwd=ROOT) == "[]\n"
+
+
 def test_programs_explain_themselves_without_keras():
     """So that --help takes a moment; but for quickstart, which has no flags to speak of."""
     names = [name for name in SCRIPTS if name != "quickstart"]

@@ -16,4 +16,4 @@ _MODULES = {
 }
 
 __all__ = list(_MODULES)
-__getattr__, __dir__ = at_first_use(__name__, _MODULES)
+__getattr__, __dir__ = at_first_use(__name__, _MODULES, together=True)

@@ -8,6 +8,10 @@ from tfkor.layers import activation_function
 from tfkor.layers.inputs import Batch, Tensor, as_batch
 from tfkor.layers.pooling import Pooling, get_pooling
 from tfkor.models.backbone import Backbone
+from tfkor.models.registry import NAMES, get_architecture
+
+for name in NAMES:
+    get_architecture(name)  # registers its class with Keras, for files of models that hold such an encoder
 
 
 class TaskModel(keras.Model):

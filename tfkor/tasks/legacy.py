@@ -11,7 +11,6 @@ import numpy as np
 
 from tfkor.files import read_json
 from tfkor.models import legacy
-from tfkor.models.registry import NAMES, get_architecture
 from tfkor.tasks.registry import get_task
 from tfkor.text import Tokenizer
 
@@ -50,15 +49,14 @@ def load_classifier(folder: Path, dtype: str | None = None) -> Any:
     settings = read_json(folder / CLASSIFIER)
     if missing := [name for name in (*SETTINGS, "encoder") if name not in settings]:
         raise ValueError(f"{folder / CLASSIFIER}: {missing[0]} is missing; expected the settings of a TextClassifier")
-    for name in NAMES:  # which registers the classes that model.keras names
-        get_architecture(name)
+    classifier_class = get_task(CLASSIFIER_TASK)  # its import registers the classes that model.keras names
     model = keras.models.load_model(folder / CLASSIFIER_MODEL, compile=False)
     encoder, head = (model.get_layer(name) for name in (settings["encoder"], "logits"))
     if dtype is not None and encoder.dtype_policy.name != dtype:
         again = type(encoder)(encoder.config, dtype=dtype)
         again.set_weights(encoder.get_weights())
         encoder = again
-    classifier = get_task(CLASSIFIER_TASK)(
+    classifier = classifier_class(
         encoder,
         head.units,
         tokenizer=Tokenizer.load(folder / "tokenizer"),
