@@ -4,9 +4,8 @@ The root object is a `tf.train.Checkpoint` with the attributes of the TF2 hub fo
 `trainable_variables`, `regularization_losses` (www.tensorflow.org/hub/reusable_saved_models).
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -40,14 +39,14 @@ def export_encoder(encoder: Backbone, path: str | os.PathLike, overwrite: bool =
       PermissionError: nothing can be written there.
     """
     encoder = merge_lora(encoder)
-    with new_saved_model(path, overwrite) as folder, float32_compute(encoder), hidden_states(encoder):
+    with new_saved_model(path, overwrite) as folder, float32_compute(encoder):
 
         def compute(word_ids, mask, segment_ids, training):
             ids = (checked(word_ids, encoder), mask, segment_ids)
-            outputs = encoder(dict(zip(INPUT_NAMES, ids)), training=training)
-            names = ("pooled_output", "sequence_output")
-            blocks = list(outputs["hidden_states"][1:])
-            return {**{k: outputs[k] for k in names}, "default": outputs["pooled_output"], "encoder_outputs": blocks}
+            names = ("pooled_output", "sequence_output", "hidden_states")
+            outputs = encoder(dict(zip(INPUT_NAMES, ids)), training=training, outputs=names)
+            blocks = list(outputs.pop("hidden_states")[1:])
+            return {**outputs, "default": outputs["pooled_output"], "encoder_outputs": blocks}
 
         call = trace(compute, for_list=lambda outputs: (outputs["pooled_output"], outputs["sequence_output"]))
 
@@ -225,16 +224,6 @@ def checked(word_ids: tf.Tensor, encoder: Backbone) -> tf.Tensor:
     ]
     with tf.control_dependencies(checks):  # before the lookup, which reads zeros on a GPU
         return tf.identity(word_ids)
-
-
-@contextlib.contextmanager
-def hidden_states(encoder: Backbone) -> Iterator[None]:
-    """Inside, a dict of inputs gives hidden_states as well."""
-    before, encoder.output_hidden_states = encoder.output_hidden_states, True
-    try:
-        yield
-    finally:
-        encoder.output_hidden_states = before
 
 
 def save(
