@@ -12,7 +12,7 @@ from tfkor.metrics import relation_report
 from tfkor.models.backbone import Backbone
 from tfkor.models.resize import with_symbols
 from tfkor.tasks.classifier import TextClassifier
-from tfkor.tasks.losses import CrossEntropy, Loss
+from tfkor.tasks.losses import Loss
 from tfkor.tasks.task import Metrics, Task
 from tfkor.text import Tokenizer
 
@@ -57,19 +57,6 @@ class RelationExtractor(Task):
         options = dict(tokenizer=tokenizer, labels=self.relations, max_length=max_length)
         self.classifier = TextClassifier(encoder, dropout=dropout, **options)
         self.model, self.outputs = self.classifier.model, self.classifier.outputs
-
-    def fit(
-        self,
-        train: RelationData,
-        validation: RelationData | None = None,
-        callbacks: Sequence[Any] = (),
-        *,
-        label_smoothing: float = 0.0,
-        **options: Any,
-    ) -> list[Metrics]:
-        """As `Task.fit`; `label_smoothing` is the fraction of a label that is spread over all (Szegedy et al. 2016)."""
-        options = {"loss": CrossEntropy(label_smoothing)} | options
-        return super().fit(train, validation, callbacks, **options)
 
     def prepare(self, train: RelationData) -> None:
         self.classifier.check(train.marked())

@@ -14,7 +14,7 @@ from tfkor.metrics import entities_of, entity_report, klue_ner_report
 from tfkor.models.backbone import Backbone
 from tfkor.tasks.batches import bucketed, prediction_batches
 from tfkor.tasks.heads import TaskModel
-from tfkor.tasks.losses import CrossEntropy, Loss, weighted_mean
+from tfkor.tasks.losses import Loss, weighted_mean
 from tfkor.tasks.task import Metrics, Task
 from tfkor.tasks.windows import Window, best_windows, windows_of
 from tfkor.text import Ragged, Tokenizer
@@ -92,19 +92,6 @@ class TokenTagger(Task):
     def monitor(self) -> str:
         """The metric that chooses the best epoch."""
         return "f1" if self.are_entities() else "accuracy"
-
-    def fit(
-        self,
-        train: TaggedData,
-        validation: TaggedData | None = None,
-        callbacks: Sequence[Any] = (),
-        *,
-        label_smoothing: float = 0.0,
-        **options: Any,
-    ) -> list[Metrics]:
-        """As `Task.fit`; `label_smoothing` is the fraction of a tag that is spread over all (Szegedy et al. 2016)."""
-        options = {"loss": CrossEntropy(label_smoothing)} | options
-        return super().fit(train, validation, callbacks, **options)
 
     def prepare(self, train: TaggedData) -> None:
         """Takes the tags, and the unit and form of them, from the training data."""

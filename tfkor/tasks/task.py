@@ -58,6 +58,7 @@ class Task:
         callbacks: Sequence[Any] = (),
         *,
         loss: Loss | None = None,
+        label_smoothing: float = 0.0,
         epochs: int = 3,
         batch_size: int = 32,
         seed: int = 0,
@@ -72,6 +73,7 @@ class Task:
           callbacks: objects that are called during the training, with any of the methods on_step_end(step, metrics),
             on_epoch_end(epoch, metrics) and on_train_end.
           loss: instead of the task's `loss_function`, for this training.
+          label_smoothing: the fraction of a label that is spread over all (Szegedy et al. 2016), where `loss` is None.
           max_buckets: lengths that batches are padded to; None takes 6 where each of them is compiled, else 32.
           options: of `tfkor.training.fine_tune`: learning_rate, warmup, ema, layer_decay, patience, on_best ...
 
@@ -80,6 +82,7 @@ class Task:
         keras.utils.set_random_seed(seed)
         self.prepare(train)
         batches = self.batches(train, batch_size, buckets_of(max_buckets, jit_compile), seed)
+        loss = CrossEntropy(label_smoothing) if loss is None and label_smoothing else loss
         step_loss = functools.partial(self.loss, loss_function=loss)
         return self.fit_batches(
             batches, step_loss, validation, callbacks, epochs=epochs, jit_compile=jit_compile, **options
