@@ -1,4 +1,4 @@
-"""Word, position and segment embeddings, and the norm and dropout of their sum (Devlin et al. 2019, figure 2)."""
+"""The tables of word, position and segment embeddings (Devlin et al. 2019, figure 2)."""
 
 from typing import Any
 
@@ -12,12 +12,11 @@ from tfkor.layers.positions import learned_positions
 
 
 class Embeddings(keras.layers.Layer):
-    """Word, position and segment embeddings, then layer norm and dropout: int [B, S] -> [B, S, E].
+    """The tables of word, position and segment embeddings, and the norm and dropout that follow their sum.
 
-    `words`, `positions` and `segments` look up one table each; `norm` and `dropout` follow their sum. Calling the layer
-    does all of this: without `segment_ids` every token is in segment 0, without `positions`, int [B, S], the
-    tokens of a row are at 0 ... S - 1. Position 0 is row `position_offset` of the table. A table of 0 rows is left
-    out: some models have no positions, or no segments.
+    `words`, `positions` and `segments` look up one table each, int [B, S] -> [B, S, E]; a model's file adds them up.
+    Position 0 is row `position_offset` of its table. A table of 0 rows is left out: some models have no positions, or
+    no segments.
 
     Raises:
       ValueError: ids that a table doesn't hold, rows longer than `max_length`.
@@ -88,17 +87,3 @@ class Embeddings(keras.layers.Layer):
         # two segments are a blend of two rows, which has a dense gradient where a lookup has a sparse one
         chosen = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.variable_dtype)
         return ops.matmul(chosen, self.token_type_embeddings)
-
-    def call(
-        self,
-        word_ids: Tensor,
-        segment_ids: Tensor | None = None,
-        positions: Tensor | None = None,
-        training: bool = False,
-    ) -> Tensor:
-        x = self.words(word_ids)
-        if self.position_embeddings is not None:
-            x = x + self.positions(ops.shape(word_ids)[1], positions)
-        if self.token_type_embeddings is not None:
-            x = x + self.segments(segment_ids)
-        return self.dropout(self.norm(x), training=training)
