@@ -2,15 +2,13 @@
 encoder, or a published checkpoint by its name, and `known_checkpoints` lists the published ones that know Korean."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from tfkor.known import known_checkpoints
 from tfkor.models.backbone import Backbone
-from tfkor.models.folder import Pretrained, load_encoder, own_folder, save_encoder
+from tfkor.models.folder import Pretrained, load_encoder, own_folder
+from tfkor.models.folder import save_encoder as save
 from tfkor.models.registry import NAMES, get_architecture
 from tfkor.models.resize import with_symbols
 from tfkor.tasks.folder import is_task_folder, load_task
@@ -30,18 +28,6 @@ __all__ = [
 ]
 
 PUBLISHED = ("lowercase", "nfc", "revision", "generator")  # options of published checkpoints
-
-
-def save(
-    folder: str | os.PathLike,
-    encoder: Backbone,
-    tokenizer: Tokenizer | None = None,
-    overwrite: bool = False,
-    half: bool = False,
-    heads: Sequence[keras.layers.Layer] = (),
-) -> None:
-    """Writes an encoder into a folder; see `tfkor.models.folder.save_encoder`."""
-    save_encoder(folder, encoder, tokenizer, overwrite=overwrite, half=half, heads=heads)
 
 
 def load(

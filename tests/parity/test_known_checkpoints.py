@@ -18,9 +18,9 @@ from keras import ops
 from parity import TOLERANCE, random_state, recipe_inputs, tensorflow_gradients
 
 from tfkor import zoo
+from tfkor.files import read_json
 from tfkor.interop import load_pretrained, save_huggingface
 from tfkor.interop.architectures import get_record
-from tfkor.interop.configs import read_config
 from tfkor.interop.huggingface import is_kernel, weights_and_names
 from tfkor.interop.tensors import read_tensors
 from tfkor.layers import DiscriminatorHead, MaskedLmHead, PairHead
@@ -191,7 +191,7 @@ def test_true_sizes_go_in_out_and_in_again(transformers, known):
         ours, theirs = read_tensors(back), read_tensors(there)
         assert sorted(ours) == sorted(theirs)
         assert all(np.array_equal(ours[name].view("u4"), value.view("u4")) for name, value in theirs.items())
-        name = read_config(back / "config.json")["architectures"][0]
+        name = read_json(back / "config.json")["architectures"][0]
         theirs = getattr(transformers, name).from_pretrained(back, attn_implementation="eager").eval()
         with torch.no_grad():
             for before, after in zip(run_there(model, inputs), run_there(theirs, inputs), strict=True):

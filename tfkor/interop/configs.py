@@ -3,12 +3,9 @@
 import dataclasses
 from typing import Any
 
-from tfkor.files import read_json
 from tfkor.interop.architectures import record_for, record_of
 from tfkor.models.backbone import Backbone, Config
 from tfkor.models.registry import get_architecture
-
-read_config = read_json
 
 
 def config_from_huggingface(

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkor.files import new_folder, write_json
+from tfkor.files import new_folder, read_json, write_json
 from tfkor.interop.architectures import record_for, record_of
-from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, read_config
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface
 from tfkor.interop.huggingface import from_huggingface, tied_names, to_huggingface
 from tfkor.interop.tensors import read_tensors
 from tfkor.interop.tf1 import read_tf1, sizes_of
@@ -73,7 +73,7 @@ def load_pretrained(
         raise FileNotFoundError(f"{folder}: not a folder; expected one of transformers or google-research")
     if (folder / "config.json").is_file():
         config_file = folder / "config.json"
-        values = read_config(config_file)
+        values = read_json(config_file)
         tensors = tensors_of(folder, values)
     else:
         values, tensors, config_file = read_google(folder, generator)
@@ -122,7 +122,7 @@ def read_google(folder: Path, generator: bool) -> tuple[dict[str, Any], dict[str
     if kind == "electra":
         return {"model_type": kind, **sizes_of(kind, tensors)}, tensors, indices[0]
     path = folder / TF1_CONFIGS[kind]
-    values = read_config(path)
+    values = read_json(path)
     act = values.get("hidden_act", "gelu")
     values = {**values, "model_type": kind, "hidden_act": "gelu_new" if act == "gelu" else act}  # gelu is the tanh form
     return values, tensors, path

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfkor.files import new_folder, write_json
+from tfkor.files import new_folder, read_json, write_json
 from tfkor.interop.architectures import Architecture, class_names_of, model_types, record_for, record_of
-from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, labels_of, read_config
+from tfkor.interop.configs import config_from_huggingface, config_to_huggingface, labels_of
 from tfkor.interop.folders import check_embeddings, fetch, tensors_of
 from tfkor.interop.huggingface import from_huggingface, to_huggingface
 from tfkor.interop.tokenizers import read_tokenizer, write_tokenizer
@@ -46,7 +46,7 @@ def load_task(
       ValueError: a folder of another class, or tensors that do not fit; FileNotFoundError: a part of it is missing.
     """
     folder = Path(folder) if Path(folder).exists() else fetch(str(folder), revision)
-    values = read_config(folder / "config.json")
+    values = read_json(folder / "config.json")
     encoder_class, config = config_from_huggingface(values, folder / "config.json")
     _, record = record_for(values, folder / "config.json")
     kind = task_of(values, record, folder)
@@ -117,7 +117,7 @@ def holds_task(folder: str | os.PathLike) -> bool:
     path = Path(folder) / "config.json"
     if not path.is_file():
         return False
-    found = class_names_of(read_config(path))
+    found = class_names_of(read_json(path))
     known = [kind.format(prefix) for prefix in class_prefixes() for kind in CLASSES.values()]
     return any(name in known for name in found[:1])
 

@@ -39,7 +39,6 @@ def save_encoder(
     folder: str | os.PathLike,
     encoder: Backbone,
     tokenizer: Tokenizer | None = None,
-    *,
     overwrite: bool = False,
     half: bool = False,
     heads: Sequence[keras.layers.Layer] = (),

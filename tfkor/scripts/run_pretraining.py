@@ -107,8 +107,7 @@ def load_start(config, tokenizer):
 
 
 def dropout(config):
-    rates = (config.hidden_dropout, config.attention_dropout)
-    return dict(zip(("hidden_dropout_prob", "attention_probs_dropout_prob"), rates, strict=True))
+    return dict(hidden_dropout_prob=config.hidden_dropout, attention_probs_dropout_prob=config.attention_dropout)
 
 
 def make_model(config, tokenizer, start):

@@ -1,6 +1,5 @@
 """Checkpoints that are complete or absent: each is written to a temporary folder, with checksums, and then renamed."""
 
-import hashlib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 
 from tfkor.files import new_folder
+from tfkor.tensor_files import sha256
 
 NAME = re.compile(r"step-(\d+)$")
 
@@ -151,8 +151,3 @@ def assign_arrays(groups: dict, arrays: dict, source: str | Path = "checkpoint")
             )
         for variable, value in zip(variables, found, strict=True):
             variable.assign(value)
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,7 +28,8 @@ class Architecture:
 
     Attributes:
       name: in `tfkor.models.registry`.
-      class_name: prefix of its class names in transformers, "Bert" of BertModel; `class_names` has all of them.
+      class_name: prefix of its class names in transformers, "Bert" of BertModel.
+      other_class_names: prefixes of classes that load into it too, "XLMRoberta" for example.
       model_types: those of config.json that are this architecture; the first one is written.
       prefix: of the encoder's tensors in a model that has a head.
       tensors: table of the encoder.

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tfkor.files import new_file, write_json
-from tfkor.interop.configs import read_config
+from tfkor.files import new_file, read_json, write_json
 from tfkor.interop.tokenizers.fast import fast_tokenizer, special_tokens
 from tfkor.interop.tokenizers.tokenizer_json import (
     added_tokens,
@@ -41,9 +40,9 @@ def read_tokenizer(folder: str | Path, nfc: bool = False, lowercase: bool | None
     folder = Path(folder)
     if (folder / OWN).is_dir():
         return Tokenizer.load(folder / OWN)
-    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     fast = folder / "tokenizer.json"
-    values = read_config(fast) if fast.is_file() else {}
+    values = read_json(fast) if fast.is_file() else {}
     added = added_tokens(folder, config, values)
     for name in SENTENCEPIECE:
         if (folder / name).is_file():

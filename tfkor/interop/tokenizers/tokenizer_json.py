@@ -4,7 +4,7 @@ import base64
 import binascii
 from pathlib import Path
 
-from tfkor.interop.configs import read_config
+from tfkor.files import read_json
 from tfkor.text import Tokenizer
 from tfkor.text.vocabulary import ROLES
 
@@ -148,7 +148,7 @@ def added_tokens(folder: Path, config: dict, values: dict) -> list[tuple[int, st
         path = folder / "tokenizer_config.json"
         found = {int(i): token for i, token in config["added_tokens_decoder"].items()}
     elif path.is_file():
-        found = {i: {"content": content} for content, i in read_config(path).items()}
+        found = {i: {"content": content} for content, i in read_json(path).items()}
     else:
         return []
     roles = {f"[{role.upper()}]" for role in ROLES} | {token_of(config, role) for role in ROLES}
